@@ -16,7 +16,6 @@ from locust_kit import connections, incidents_tab, plan, run_folder, status, tim
 from locust_kit.arguments import RunArguments
 from locust_kit.failures import tab as failures_tab
 from locust_kit.failures.account import LOCAL, FailureAccount
-from locust_kit.failures.counters import RequestCounters
 from locust_kit.guard import follow_resets, guarded, keep_doing
 from locust_kit.intake import Intake
 from locust_kit.keep_alive import keep_alive
@@ -127,8 +126,7 @@ class MasterPart:
             self._intake = Intake(self._environment.runner, self._readings, self._tables)
             self._intake.listen(self._environment)
             keep_alive(self._environment, self._environment.runner, "client_listener", "heartbeat_worker")
-            self._failures.counters = RequestCounters()  # of requests that the test's own listeners report on a master
-            self._failures.counters.listen(self._environment)
+            self._failures.count_here().listen(self._environment)  # the test's own listeners may report requests here
         else:
             self._failures.count_here().listen(self._environment)
             self._own_meters = Meters()

@@ -68,7 +68,7 @@ class SidecarReader:
         try:
             return document.loads(self.document())
         except document.DocumentError as error:
-            raise MonitorError(f"its answer is no Snapshot: {error}") from error
+            raise MonitorError(f"its answer is not a Snapshot: {error}") from error
 
     def logs(self, container: str, limit: int) -> tuple[LogLine, ...]:
         """Return the last kept lines of one container's log, at most `limit`, oldest first.
@@ -147,7 +147,7 @@ class SidecarReader:
         try:
             return document.loads_as(kind, self._asked(path, sent), name)
         except document.DocumentError as error:
-            raise MonitorError(f"its answer is no {name}: {error}") from error
+            raise MonitorError(f"its answer is not a valid {name}: {error}") from error
 
     def _asked(self, path: str, sent: bytes | None = None) -> bytes:
         kept = self._connection.sock is not None
@@ -171,11 +171,11 @@ class SidecarReader:
             self._connection.close()  # half an answer must not be read as the next one
             raise
         if answer.status == http.client.UNAUTHORIZED and "authorization" in self._headers:
-            raise MonitorError("it has another token: a stack of another swarm-up")
+            raise MonitorError("it has another token: it belongs to another swarm-up")
         if answer.status in _NO_SUCH and not path.startswith((_SNAPSHOT, NODE)):
-            raise UnknownError("it knows of none")
+            raise UnknownError("it does not know this id")
         if answer.status == http.client.SERVICE_UNAVAILABLE:
-            raise NotReadyError("it has not read anything yet")
+            raise NotReadyError("it has no readings yet")
         if answer.status != http.client.OK or "json" not in (answer.getheader("content-type") or ""):
             raise MonitorError(f"something else answers there (status {answer.status})")
         return body
@@ -202,13 +202,13 @@ def _of_project(snapshot: Snapshot, project: str, port: int) -> Snapshot:
     if snapshot.project != project:
         raise StackError(
             f"port {port} belongs to the stack {snapshot.project!r}, not {project!r}",
-            fix=f"name the port of {project!r}: MONITOR_PORT=…",
+            fix=f"set MONITOR_PORT to the port of {project!r}",
         )
     return snapshot
 
 
 def _down(project: str, place: str, error: MonitorError) -> StackError:
     return StackError(
-        f"the stack {project!r} is not running: no sidecar at {place} ({error})",
+        f"the stack {project!r} is not running: no monitor at {place} ({error})",
         fix=f"make up WORKERS=4{project_word(project)}",
     )

@@ -24,6 +24,11 @@ from sidecar.settings.monitor import MASTER_PORT, ClusterSettings
 _UNKNOWN = dict.fromkeys(("run", "locust", "locust_error", "verdict"))
 _EMPTY = dict.fromkeys(("services", "warnings", "logs", "failures", "endpoints", "incidents", "health", "nodes"), ())
 _NOT_OWN: dict[str, Any] = {**_UNKNOWN, **_EMPTY}  # what a Snapshot holds of the run and of other nodes
+REACH_EVERY_SECONDS = 10.0
+REACH_AGAIN_SECONDS = 1.0  # after a failure, so that the page shows a started master within seconds
+_REACH_TIMEOUT_SECONDS = 3.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_MOST_INTERVAL_SECONDS = 2.0  # so that the leader's ledger has an OOM kill on any node within 5 s
 
 
 class NodeStatusPublisher:
@@ -84,21 +89,16 @@ class NodeStatusPublisher:
         )
 
 
-EVERY_SECONDS = 10.0
-AGAIN_SECONDS = 1.0  # after a failure: soon after the master is there, nobody may say that it is not
-_TIMEOUT_SECONDS = 3.0
-
-
 def reach(host: str, port: int, clock: Callable[[], datetime]) -> Reach:
     """Open one connection, and close it."""
     began = time.monotonic()
     try:
-        with socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS):
+        with socket.create_connection((host, port), timeout=_REACH_TIMEOUT_SECONDS):
             return Reach(clock(), took_ms=1000 * (time.monotonic() - began))
     except socket.gaierror:
         return Reach(clock(), error=f"no such name: {host}")
     except TimeoutError:
-        return Reach(clock(), error=f"no answer within {_TIMEOUT_SECONDS:.0f} s")
+        return Reach(clock(), error=f"no answer within {_REACH_TIMEOUT_SECONDS:.0f} s")
     except OSError as error:
         return Reach(clock(), error=error.strerror or type(error).__name__)
 
@@ -118,11 +118,7 @@ class Prober(Repeated):
     def turn(self) -> float:
         """Try once."""
         self._known = attempt = self._attempt()
-        return EVERY_SECONDS if attempt.error is None else AGAIN_SECONDS
-
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_MOST_INTERVAL_SECONDS = 2.0  # an OOM kill on any node is in the leader's ledger within 5 s
+        return REACH_EVERY_SECONDS if attempt.error is None else REACH_AGAIN_SECONDS
 
 
 class ClusterMember:

@@ -167,7 +167,9 @@ _RANK = {Severity.ERROR: 0, Severity.WARN: 1, Severity.INFO: 2}
 def ranked(findings: Sequence[Finding], known: Mapping[str, Cause], is_related: Relation) -> tuple[Finding, ...]:
     """Return the findings that no other finding explains, each with its consequences.
 
-    Errors come first. Within one severity, the catalogue's order of dependency decides.
+    Errors come first. Within one severity, the catalogue's order of dependency decides. The earliest cause that
+    explains a later symptom of the same containers keeps it as its consequence; two independent faults are two
+    findings.
     """
 
     def explains(earlier: Finding, later: Finding) -> bool:

@@ -19,6 +19,7 @@ from sidecar.model.history import STDOUT, LogCursor, LogPosition
 from sidecar.model.observation import LogEntry
 
 MOST_KEPT_BYTES = 16 * 1024  # of one line
+_BEHIND_NS = 5 * SECOND_NS  # the engine writes a line to its file much sooner than this after the line's stamp
 _STAMP_BYTES = len("2026-11-22T08:15:28.123456789Z ")
 # Only what can be a moment: a container may print anything like it, and a terminal's log shows no other borders.
 _STAMP = re.compile(
@@ -157,9 +158,6 @@ def _second(stamp: bytes) -> int:
     year, month, day = (int(part) for part in date.split(b"-"))
     hour, minute, second = (int(part) for part in time.split(b":"))
     return calendar.timegm((year, month, day, hour, minute, second))
-
-
-_BEHIND_NS = 5 * SECOND_NS  # a line is written down long before this much after its stamp
 
 
 class LogDeduplicator:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # exists for the type checker only
 
 MOST_BYTES = 8 << 20  # a list of a thousand containers is smaller; an answer without end must not fill the memory
 _MOST_REASON_BYTES = 4096
+_HEADER_BYTES = 8  # stream number, three zeros, length as four big-endian bytes
+_STDOUT, _STDERR = 1, 2
+_MOST_FRAME_BYTES = 1 << 20  # the engine cuts lines at 16 KiB; more than this is not a frame
 _STOPPED = "told to stop"
 
 
@@ -165,17 +168,15 @@ def _reason(body: bytes) -> str:
     return clean(text.strip().partition("\n")[0])[:200].strip()
 
 
-_HEADER_BYTES = 8  # stream number, three zeros, length as four big-endian bytes
-_STDOUT, _STDERR = 1, 2
-_MOST_FRAME_BYTES = 1 << 20  # the engine cuts lines at 16 KiB; a longer frame is no frame
-
-
 class NotALogError(Exception):
     """The bytes are no log stream of the engine."""
 
 
 def demultiplex(body: bytes) -> bytes:
-    """Return a whole output without the headers of its frames; one that has none, as a terminal's, as it is."""
+    """Return an output without the headers of its frames. An output without frames, as a terminal's, stays as it is.
+
+    Written by hand: the SDK's function drops the tag that names a frame's stream, and takes any bytes for a frame.
+    """
     if len(body) < _HEADER_BYTES:
         return body
     parts, position = [], 0

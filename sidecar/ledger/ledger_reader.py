@@ -42,6 +42,7 @@ _OLDEST_FIRST = "ORDER BY at_us, id LIMIT :limit"
 _OOM_KILLS = """SELECT container_id, SUM(count) FROM incidents
     WHERE kind = :kind AND container_id IS NOT NULL GROUP BY container_id"""
 EVERYTHING = IncidentQuery()
+_MOST_SPANS = 1000
 
 
 def event_row(event: DockerEvent) -> Row:
@@ -124,9 +125,6 @@ class LedgerReader:
         """Return how many OOM kills are on record for each container, by its full id."""
         rows = self._readers.rows(_OOM_KILLS, {"kind": IncidentKind.OOM_KILL})
         return {container_id: int(count) for container_id, count in rows}
-
-
-_MOST_SPANS = 1000
 
 
 class LedgerArchive(LedgerReader):

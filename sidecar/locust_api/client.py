@@ -156,16 +156,18 @@ def json_object(answer: MasterAnswer, path: str, url: str) -> dict[str, Any]:
         if answer.is_redirect:
             what = ASKS_FOR_LOGIN
         elif _AUTH_ERROR in answer.body:
-            what, fix = "LOCUST_WEB_LOGIN is set, and no code of the locustfile sets the login up", "make diagnose"
+            what, fix = "LOCUST_WEB_LOGIN is set, but the locustfile sets up no login", "make diagnose"
         raise MasterGuardedError(what, reason=reason, where=url, fix=fix)
     try:
         value = strict_json.loads(answer.body)
     except (ValueError, RecursionError) as error:
         raise MasterGuardedError(
-            f"{path} answered broken JSON", reason="the master's JSON is broken", where=url
+            f"{path} answered invalid JSON", reason="the master's JSON is invalid", where=url
         ) from error
     if not isinstance(value, dict):
-        raise MasterGuardedError(f"{path} answered no object", reason="the master's JSON is no object", where=url)
+        raise MasterGuardedError(
+            f"{path} answered JSON that is not an object", reason="the master's JSON is not an object", where=url
+        )
     return value
 
 

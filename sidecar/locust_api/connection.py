@@ -28,7 +28,7 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _AUTH_ARGS = re.compile(r"window\.authArgs\s*=\s*")
 _USUAL_CALLBACK = "/login"
 ASKS_FOR_LOGIN = "the master's web API asks for a login"
-LOGIN_FIX = "LOCUST_WEB_USERNAME=... LOCUST_WEB_PASSWORD=... of that login in .env, then make up"
+LOGIN_FIX = "set LOCUST_WEB_USERNAME and LOCUST_WEB_PASSWORD in .env, then make up"
 _LOGIN_REFUSED = "the master refuses the login: are LOCUST_WEB_USERNAME and LOCUST_WEB_PASSWORD right?"
 
 
@@ -184,7 +184,7 @@ class MasterConnection:
         """Return the target of a link of the master's; a password goes to no other server."""
         there = urlsplit(urljoin(self.url, location))
         if there.netloc != self._url.netloc or there.scheme != self._url.scheme:
-            raise self._guarded("the master asks for a login at another server, which cannot be done from here")
+            raise self._guarded("the master's login is on another server, where the kit cannot log in")
         return there.path + (f"?{there.query}" if there.query else "")
 
     def _request(self, method: str, target: str, form: bytes | None, timeout_seconds: float) -> MasterAnswer:
@@ -215,10 +215,10 @@ class MasterConnection:
             case ssl.SSLCertVerificationError():
                 return f"the certificate of {self._url.netloc} cannot be trusted: {error.verify_message}"
             case ssl.SSLError():
-                seen = f"does not speak TLS as it should: {error.reason or error}"
+                seen = f"does not speak TLS correctly: {error.reason or error}"
             case ConnectionResetError():  # http.client.RemoteDisconnected, too
-                hint = "" if self._url.scheme == "https" else ": does it want https (LOCUST_TLS_CERT)?"
-                seen = f"hung up without an answer{hint}"
+                hint = "" if self._url.scheme == "https" else ": does it need https (LOCUST_TLS_CERT)?"
+                seen = f"closed the connection without an answer{hint}"
             case OSError():
                 seen = f"cannot be reached: {error.strerror or error}"
             case _:

@@ -35,13 +35,13 @@ def at(
         raise _unreached(error, host, port) from None
     if first == b"":
         raise StackError(
-            f"the master at {place} was connected, and closed at once: its REMOTE_ALLOW does not hold this machine's "
-            "address, or the master behind it does not run",
-            fix="make diagnose on that machine: it names the address that was refused",
+            f"the master at {place} closed the connection at once: its REMOTE_ALLOW lacks this machine's address, "
+            "or the master is not running",
+            fix="make diagnose on that machine: it shows the refused address",
         )
     if first != _GREETING:
-        seen = "stays silent" if first is None else "is no Locust master"
-        raise StackError(f"what listens at {place} {seen}", fix="make ps on that machine; is MASTER right?")
+        seen = "does not answer" if first is None else "is not a Locust master"
+        raise StackError(f"the service at {place} {seen}", fix="check MASTER; make ps on that machine")
 
 
 def _first_byte(line: socket.socket) -> bytes | None:
@@ -65,6 +65,6 @@ def _unreached(error: OSError, host: str, port: int) -> StackError:
         said = "no answer within 5 s" if isinstance(error, TimeoutError) else str(error.strerror)
         return StackError(
             f"the master at {host}, port {port}, cannot be reached: {said}",
-            fix=f"let TCP {port} through between the two machines; is MASTER right?",
+            fix=f"check MASTER; allow TCP port {port} between the two machines",
         )
     return StackError(f"the master at {host}, port {port}, cannot be reached: {error.strerror or error}")

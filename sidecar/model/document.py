@@ -32,7 +32,7 @@ _WITHOUT_ZONE = re.compile(r"T\d\d:\d\d(:\d\d(\.\d+)?)?\"")
 
 
 class DocumentError(ValueError):
-    """A document that is not a Snapshot; the text names the field, the value seen and the type wanted."""
+    """A document that is not a Snapshot; the text names the field, the value seen and the type expected."""
 
 
 def dumps(record: object) -> bytes:
@@ -94,7 +94,7 @@ def _zoned(value: Any) -> bool:  # noqa: ANN401 the same
 
 
 def _explained(message: str, kind: Any, text: str, where: str) -> str:  # noqa: ANN401 a type, as typing has it
-    """Write an error of msgspec ("Expected `str`, got `int` - at `$.stale`") with the value seen and the one wanted."""
+    """Write an error of msgspec ("Expected `str`, got `int` - at `$.stale`") with the values seen and expected."""
     complaint, _, path = message.partition(" - at `$")
     value = json.loads(text)
     for name, position in _STEP.findall(path):

@@ -34,10 +34,10 @@ class Unknown(StrEnum):
     CONTAINERS = "the figures of the containers"
     CLASSES = "the classes of the failures"
     WORKERS = "what became of the workers"
-    USERS = "whether all users who were asked for were there"
-    PLAN = "what was asked for"
-    TIMES = "how the response times spread"
-    END = "its end"
+    USERS = "whether all requested users were running"
+    PLAN = "the requested load"
+    TIMES = "the distribution of the response times"
+    END = "the end of the run"
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def _terms(text: str) -> Iterator[Threshold]:
     while text[at:].strip(" \t\r\n,"):
         term = _TERM.match(text, at)
         if term is None:
-            raise ValueError(f"{WANTED}; {text[at:].split(maxsplit=1)[0]!r:.60} is none")
+            raise ValueError(f"{WANTED}; {text[at:].split(maxsplit=1)[0]!r:.60} is not a threshold")
         yield _threshold(term)
         at = term.end()
 

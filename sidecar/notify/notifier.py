@@ -22,11 +22,18 @@ from sidecar.model.incident import Incident
 from sidecar.notify.policy import AlertPolicy, Message
 from sidecar.settings.monitor import WatchSettings
 
+_log = logging.getLogger(__name__)
+
 _ROOT = Path(__file__).resolve().parents[2]
 _SECRETS = ("ALERT_URLS", "LOCUST_WEB_PASSWORD")
 # Apprise gives a receiver 4 s to connect and 4 s between two bytes of its answer; loading it takes 1 s of processor
 # time, which on a machine that is being load-tested can take many.
 TIMEOUT_SECONDS = 45.0
+MOST_QUEUED = 1000  # batches of incidents
+MOST_MESSAGES = 20
+MOST_TRIES = 6  # 2 s, 4 s, ... 32 s apart: about a minute in all
+_LONGEST_WAIT_SECONDS = 60.0
+_PATIENCE = Backoff(first_seconds=2.0, most_seconds=60.0)
 
 
 class MessageSender:
@@ -100,15 +107,6 @@ def _answers(output: str) -> list[tuple[int, str]]:
         except (ValueError, KeyError, TypeError):
             continue
     return answers
-
-
-_log = logging.getLogger(__name__)
-
-MOST_QUEUED = 1000  # batches of incidents
-MOST_MESSAGES = 20
-MOST_TRIES = 6  # 2 s, 4 s, ... 32 s apart: about a minute in all
-_LONGEST_WAIT_SECONDS = 60.0
-_PATIENCE = Backoff(first_seconds=2.0, most_seconds=60.0)
 
 
 class Transport(Protocol):

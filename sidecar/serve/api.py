@@ -50,7 +50,7 @@ from sidecar.serve.requests import (
 
 _MOST_BYTES = 8192  # a note of emoji, escaped, takes 6000
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 5.0, 0.05
-_NO_LEDGER = "there is no ledger: the sidecar was started without one"
+_NO_LEDGER = "there is no ledger: the monitor was started without one"
 _WANTED = f'{{"note": "{NOTE_WANTED}"}}'
 
 Note = Callable[[str, str], None]
@@ -60,10 +60,10 @@ def _note_in(body: bytes) -> str:
     try:
         given = json.loads(body)
     except (ValueError, RecursionError):
-        raise ParameterError(f"the body is no JSON; expected: {_WANTED}") from None
+        raise ParameterError(f"the body is not JSON; expected: {_WANTED}") from None
     note = given.get("note") if isinstance(given, dict) and set(given) == {"note"} else None
     if not isinstance(note, str):
-        raise ParameterError(f"the body holds no note, or more than that; expected: {_WANTED}")
+        raise ParameterError(f"the body has no note, or other fields too; expected: {_WANTED}")
     try:
         return note_line(note)
     except ValueError as error:
@@ -112,7 +112,7 @@ class Api:
                 if len(body) > _MOST_BYTES:
                     return problem(TOO_LARGE, f"the note is larger than {_MOST_BYTES} bytes; expected: {_WANTED}")
         except ClientDisconnect:
-            return problem(BAD_REQUEST, "the connection ended within the note")
+            return problem(BAD_REQUEST, "the connection ended before the end of the note")
         return await asyncio.to_thread(self._keep_note, request.path_params["incident_id"], _note_in(bytes(body)))
 
     def _keep_note(self, incident_id: str, text: str) -> Response:
@@ -128,7 +128,7 @@ class Api:
             if incident is not None and incident.person_note == text:
                 return record_answer(incident)
             time.sleep(_PAUSE_SECONDS)
-        raise LedgerError(f"the note was not on the disk within {_PATIENCE_SECONDS:g} s; it may still come")
+        raise LedgerError(f"the note was not written to disk within {_PATIENCE_SECONDS:g} s; it may still be written")
 
     def _incidents(self, request: Request) -> Response:
         known = ("since", "until", "kind", "project", "limit", "helpers", "evidence")
@@ -219,7 +219,7 @@ class Api:
 
 
 def _no_such_incident(incident_id: str) -> Response:
-    return problem(NOT_FOUND, f"incident is {incident_id!r:.40}; expected: the id of one in /api/incidents")
+    return problem(NOT_FOUND, f"incident is {incident_id!r:.40}; expected: the id of an incident in /api/incidents")
 
 
 _MOST_RUNS, _MOST_USERS = 500, 10_000_000

@@ -102,7 +102,7 @@ _KINDS_PLACE = '<script id="incident-kinds" type="application/json">{}</script>'
 
 MOST_STREAMS = 64  # open at once; each page and each terminal has one
 
-_NOT_YET = "the first readings are not in yet"
+_NOT_YET = "the monitor has no readings yet"
 
 # Writes Prometheus's text about the newest Snapshot, None before the first, and with or without locust_exporter's
 # unsound name (`legacy`): views.metrics with all else bound to it.
@@ -196,9 +196,7 @@ class _Present:
 
     async def stream(self, _: Request) -> Response:
         if self._streams >= MOST_STREAMS:
-            return problem(
-                UNAVAILABLE, f"{MOST_STREAMS} streams are open already; close some, or ask for /api/snapshot"
-            )
+            return problem(UNAVAILABLE, f"{MOST_STREAMS} streams are open already; close some, or use /api/snapshot")
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(self._counted(), media_type="text/event-stream", headers=headers)
 

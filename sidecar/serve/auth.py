@@ -44,7 +44,7 @@ def node_route(publisher: NodeStatusPublisher, board: Board) -> Route:
         if leader := request.headers.get(LEADER_HEADER, "")[:255]:
             publisher.asked_by(leader)
         report = publisher.report(board.incidents_since(mark), leader)
-        return problem(UNAVAILABLE, "the first readings are not in yet") if report is None else record_answer(report)
+        return problem(UNAVAILABLE, "the monitor has no readings yet") if report is None else record_answer(report)
 
     return Route("/api/node", answer)
 
@@ -67,7 +67,7 @@ class TokenGuard:
         elif self._may_enter(request):
             await self._app(scope, receive, send)
         else:
-            text = "this sidecar opens with its cluster's token: `make swarm-monitor` prints the link that holds it"
+            text = "this monitor needs its cluster's token: `make swarm-monitor` prints a link with the token"
             await problem(_UNAUTHORIZED, text)(scope, receive, send)
 
     def _let_in(self, request: Request) -> Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]:

@@ -1,4 +1,4 @@
-"""Requests read strictly, and answers: a document, or one line that says what is wrong and what is wanted."""
+"""Requests read strictly, and answers: a document, or one line that says what is wrong and what is expected."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class Parameters:
         self._query = query
         for name in query:
             if name not in known:
-                raise ParameterError(f"parameter {_shown(name)} is unknown; expected: {', '.join(known) or 'none'}")
+                raise ParameterError(
+                    f"parameter {_shown(name)} is unknown; expected: {', '.join(known) or 'no parameter'}"
+                )
 
     def time(self, name: str) -> datetime | None:
         """Read an RFC 3339 time; None when it is not given."""

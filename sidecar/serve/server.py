@@ -41,7 +41,7 @@ def serve_monitor(args: Sequence[str], environ: Mapping[str, str], _console: Con
 
     """
     if args:
-        raise SettingError(f"serve takes no arguments, but got {args[0]!r}", wanted="its settings in the environment")
+        raise SettingError(f"serve takes no arguments, but got {args[0]!r}", wanted="settings in the environment only")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     return serve(from_environment(environ))
 

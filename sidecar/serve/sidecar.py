@@ -203,7 +203,9 @@ class Sidecar:
         if self._store.trouble and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _LOOK_FOR_ROOM_SECONDS
             if can_be_kept(self._ledger_folder, now, self._retention):
-                _log.warning("the ledger can be kept in %s again: the sidecar starts anew there", self._ledger_folder)
+                _log.warning(
+                    "%s can be written again: the monitor restarts to keep its ledger there", self._ledger_folder
+                )
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def recorded(self) -> Recorded:
@@ -332,7 +334,7 @@ class Sidecar:
         try:
             return make(state=self._ledger.state())
         except (LedgerError, ValueError, KeyError, TypeError, AttributeError) as error:
-            _log.warning("what was known before the last end cannot be read: %s: %s", type(error).__name__, error)
+            _log.warning("the state before the last stop cannot be read: %s: %s", type(error).__name__, error)
             return make()
 
     def _make_sampler(self, settings: WatchSettings, pool: Executor) -> Sampler:

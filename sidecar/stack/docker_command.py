@@ -25,15 +25,18 @@ class DockerSlowError(StackError):
 
 
 def docker(
-    *arguments: str, seconds: float = 60.0, env: Mapping[str, str] | None = None
+    *arguments: str, what: str = "", seconds: float = 60.0, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run one docker command without input; return its exit code and what it printed.
+
+    `what` names the command in an error: "docker VERB" unless given.
 
     Raises:
         DockerSlowError: it did not end in time.
         StackError: it is not installed, or could not be run.
 
     """
+    what = what or f"docker {arguments[0]}"
     try:
         with installed():
             return subprocess.run(
@@ -47,9 +50,9 @@ def docker(
                 env=env,
             )
     except subprocess.TimeoutExpired:
-        raise DockerSlowError(f"docker {arguments[0]} did not end within {seconds:.0f} s") from None
+        raise DockerSlowError(f"{what} did not end within {seconds:.0f} s") from None
     except OSError as error:
-        raise StackError(f"docker {arguments[0]} could not be run: {error}") from None
+        raise StackError(f"{what} could not be run: {error}") from None
 
 
 def printed(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str, str] | None = None) -> str:
@@ -59,7 +62,7 @@ def printed(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str,
         StackError: it failed, with its own last words.
 
     """
-    done = docker(*arguments, seconds=seconds, env=env)
+    done = docker(*arguments, what=what, seconds=seconds, env=env)
     if done.returncode:
         raise StackError(f"{what} failed: {last_words(done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout

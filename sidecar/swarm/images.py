@@ -71,7 +71,12 @@ def ways_to(settings: Settings, nodes: Sequence[NodeFacts], own: str) -> Mapping
     for text in settings.swarm_nodes:
         way = Way(text)
         about = printed(
-            *way.flags, "info", "--format", "{{json .Swarm}}", what=f"SWARM_NODES: {text}", seconds=_ASK_SECONDS
+            *way.flags,
+            "info",
+            "--format",
+            "{{json .Swarm}}",
+            what=f"docker info at {text} (SWARM_NODES)",
+            seconds=_ASK_SECONDS,
         )
         node_id = str((json.loads(about) or {}).get("NodeID") or "")
         if node_id not in known:
@@ -112,6 +117,8 @@ def carry(wanted: Sequence[str], ways: Mapping[str, Way]) -> int:
                 timeout=_CARRY_SECONDS,
                 check=False,
             )
+        except subprocess.TimeoutExpired:
+            raise StackError(f"{way.text} did not load the images within {_CARRY_SECONDS:.0f} s") from None
         finally:
             if save.stdout:
                 save.stdout.close()
@@ -122,5 +129,6 @@ def carry(wanted: Sequence[str], ways: Mapping[str, Way]) -> int:
 
 
 def _has(way: Way, name: str) -> bool:
-    asked = docker(*way.flags, "image", "inspect", "--format", "1", name, seconds=_ASK_SECONDS)
+    what = f"docker image inspect {name} at {way.text}"
+    asked = docker(*way.flags, "image", "inspect", "--format", "1", name, what=what, seconds=_ASK_SECONDS)
     return asked.returncode == 0

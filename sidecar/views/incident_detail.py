@@ -17,11 +17,11 @@ _STEPS = "▁▂▃▄▅▆▇█"
 _REASONS = {
     ExitReason.OOM: "by an OOM kill",
     ExitReason.STOPPED: "stopped on request",
-    ExitReason.KILLED: "by SIGKILL, sent by nobody in sight",
+    ExitReason.KILLED: "by SIGKILL of unknown origin",
     ExitReason.CRASHED: "crashed",
-    ExitReason.LOST_MASTER: "gave its master up",
-    ExitReason.FINISHED: "of its own accord",
-    ExitReason.UNSEEN: "while nobody could look",
+    ExitReason.LOST_MASTER: "lost its master",
+    ExitReason.FINISHED: "by itself",
+    ExitReason.UNSEEN: "while the monitor did not watch",
 }
 _MOMENT = timedelta(seconds=1)  # what is shorter happened at once
 _MOST_ROWS = 20  # of one text: what is longer says no more
@@ -52,7 +52,7 @@ def detail(incident: Incident, snapshot: Snapshot, *, width: int, zone: tzinfo |
         lines += [()] if not number or piece.lines or piece.samples else []
         lines += _evidence(piece, incident, width, zone)
     if not incident.evidence:
-        lines += [(), line(TextSpan("No evidence is kept with it.", DIM))]
+        lines += [(), line(TextSpan("No evidence was stored.", DIM))]
     return lines
 
 
@@ -62,7 +62,7 @@ def _when(incident: Incident, zone: tzinfo | None, now: datetime) -> str:
         length = units.duration((incident.until - incident.at).total_seconds())
         return f"{start} to {units.clock(incident.until, zone)} ({length})"
     age = units.duration((now - incident.at).total_seconds())
-    return f"{start}, goes on since {age}" if goes_on(incident) else f"{start}, {age} ago"
+    return f"{start}, ongoing for {age}" if goes_on(incident) else f"{start}, {age} ago"
 
 
 def _facts(incident: Incident, snapshot: Snapshot, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
@@ -81,15 +81,15 @@ def _facts(incident: Incident, snapshot: Snapshot, zone: tzinfo | None) -> Itera
         why = _REASONS[incident.reason] if incident.reason is not None else ""
         yield "Ended", ", ".join(part for part in (why, code) if part)
     if incident.process_survived is not None:
-        yield "Main process", "lived on: a child was killed" if incident.process_survived else "died"
+        yield "Main process", "survived: a child process was killed" if incident.process_survived else "died"
     yield "Count", _count(incident)
     if incident.container_started_at:
         yield "Started", units.date_and_time(incident.container_started_at, zone)
     if incident.note:
         yield "Note", incident.note
     if incident.person_note:
-        yield "Learnt", incident.person_note
-    known = "what is known may still change" if incident.state == PROVISIONAL else "final"
+        yield "Your note", incident.person_note
+    known = "may still change" if incident.state == PROVISIONAL else "final"
     run = f", run {incident.run_id}" if incident.run_id else ""
     yield "Record", f"{incident.id}, revision {incident.revision}, {known}{run}"
 
@@ -105,7 +105,7 @@ def _memory(incident: Incident) -> str:
 
 
 def _count(incident: Incident) -> str:
-    source = "an estimate: the kernel's own count could not be read" if incident.estimated else ""
+    source = "an estimate: the kernel's counter could not be read" if incident.estimated else ""
     events = f"from {units.plural(incident.raw_events, 'engine event')}"
     return ", ".join(part for part in (str(incident.count), events if incident.raw_events else "", source) if part)
 
@@ -116,7 +116,7 @@ def _relatives(incident: Incident, snapshot: Snapshot, width: int, zone: tzinfo 
         return
     everyone = (group.root, *group.consequences)
     yield ()
-    yield line(TextSpan("What followed from what", TITLE))
+    yield line(TextSpan("Causes and consequences", TITLE))
     for member in everyone:
         yield from block(IncidentGroup(member), snapshot, width, zone, 2)
 

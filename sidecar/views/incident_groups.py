@@ -134,7 +134,7 @@ def _own(incident: Incident, snapshot: Snapshot) -> str:
     if incident.until is not None and KINDS[incident.kind].lasts:
         parts.append(f"for {units.duration((incident.until - incident.at).total_seconds())}")
     elif goes_on(incident):
-        parts.append("goes on")
+        parts.append("ongoing")
     return ", ".join(parts)
 
 

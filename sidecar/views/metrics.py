@@ -97,22 +97,22 @@ def metrics_text(
 def own_families(own: SelfMetrics, snapshot: Snapshot | None) -> list[Family]:
     """Make the families of the sidecar."""
     fresh = snapshot is not None and not snapshot.stale
-    ledger_help = "1 when incidents are written where they outlive the sidecar, else 0."
-    blind_help = "Time for which a source gave nothing and nothing made up for it."
-    unplaced_help = "OOM kills that the kernel counted and that no container explains."
+    ledger_help = "1 when incidents are written to disk, else 0."
+    blind_help = "Time in which a source gave no data and nothing was filled in later."
+    unplaced_help = "OOM kills that the kernel counted but no container explains."
     values: tuple[tuple[str, str, str, float], ...] = (
         ("blind_seconds_total", "counter", blind_help, own.blind_seconds),
         ("unattributed_oom_kills_total", "counter", unplaced_help, own.unattributed_kills),
         ("engine_up", "gauge", "1 when Docker's figures are fresh, else 0.", int(fresh)),
-        ("start_time_seconds", "gauge", "When the sidecar was started.", own.started_at.timestamp()),
-        ("cpu_seconds_total", "counter", "Processor time that the sidecar used.", own.cpu_seconds),
-        ("memory_bytes", "gauge", "Memory that the sidecar holds (resident).", own.memory_bytes),
-        ("journal_bytes", "gauge", "The ledger on disk.", own.journal_bytes),
+        ("start_time_seconds", "gauge", "When the monitor was started.", own.started_at.timestamp()),
+        ("cpu_seconds_total", "counter", "CPU time that the monitor used.", own.cpu_seconds),
+        ("memory_bytes", "gauge", "Resident memory of the monitor.", own.memory_bytes),
+        ("journal_bytes", "gauge", "Size of the ledger on disk.", own.journal_bytes),
         ("ledger_up", "gauge", ledger_help, int(own.ledger_kept)),
         ("dropped_samples_total", "counter", "Samples not kept because the disk was slow.", own.dropped_samples),
-        ("alerts_sent_total", "counter", "Messages that a receiver took.", own.alerts_sent),
+        ("alerts_sent_total", "counter", "Messages that a receiver accepted.", own.alerts_sent),
         ("alerts_dropped_total", "counter", "Messages that did not fit into the queue.", own.alerts_dropped),
-        ("alerts_failed_total", "counter", "Messages given up after retries.", own.alerts_failed),
+        ("alerts_failed_total", "counter", "Messages not delivered after all retries.", own.alerts_failed),
     )
     families = (_single(f"locust_kit_{name}", kind, text, value) for name, kind, text, value in values)
     return [*families, *_health(snapshot), _lag(own)]
@@ -120,7 +120,7 @@ def own_families(own: SelfMetrics, snapshot: Snapshot | None) -> list[Family]:
 
 def _health(snapshot: Snapshot | None) -> list[Family]:
     """Make the families of the health checks; without samples when there are no checks."""
-    up = Family("locust_kit_endpoint_up", "gauge", "1 when an endpoint answered when it was last asked, else 0.")
+    up = Family("locust_kit_endpoint_up", "gauge", "1 when an endpoint answered the last check, else 0.")
     took = Family("locust_kit_endpoint_response_seconds", "gauge", "How long an endpoint took to answer.")
     for endpoint in snapshot.health if snapshot else ():
         up.add(int(endpoint.passed), labels({"endpoint": endpoint.name}))
@@ -132,7 +132,9 @@ def _health(snapshot: Snapshot | None) -> list[Family]:
 def _lag(own: SelfMetrics) -> Family:
     lag = own.event_lag
     family = Family(
-        "locust_kit_event_lag_seconds", "histogram", "From an event's own time stamp until its incident was on disk."
+        "locust_kit_event_lag_seconds",
+        "histogram",
+        "Time from an event's own time stamp to its incident on disk.",
     )
     for bound, count in lag.upto:
         family.add(count, labels({"le": f"{bound:g}"}), "_bucket")
@@ -146,10 +148,18 @@ _HEALTH = {"healthy": 1, None: -1}  # a container that is starting or unhealthy 
 
 # What each counter is called, with its help and how many of its own units make one of the name's.
 _TOTALS: dict[str, tuple[str, str, int]] = {
-    "cpu_ns": ("container_cpu_usage_seconds_total", "Processor time used.", SECOND_NS),
-    "periods": ("container_cpu_cfs_periods_total", "Scheduler periods that passed under a processor limit.", 1),
-    "throttled_periods": ("container_cpu_cfs_throttled_periods_total", "Periods in which it was held back.", 1),
-    "throttled_ns": ("container_cpu_cfs_throttled_seconds_total", "Time for which it was held back.", SECOND_NS),
+    "cpu_ns": ("container_cpu_usage_seconds_total", "CPU time used.", SECOND_NS),
+    "periods": ("container_cpu_cfs_periods_total", "Scheduler periods with a CPU limit.", 1),
+    "throttled_periods": (
+        "container_cpu_cfs_throttled_periods_total",
+        "Throttled scheduler periods.",
+        1,
+    ),
+    "throttled_ns": (
+        "container_cpu_cfs_throttled_seconds_total",
+        "Throttled time.",
+        SECOND_NS,
+    ),
     "rx_bytes": ("container_network_receive_bytes_total", "Bytes received.", 1),
     "rx_packets": ("container_network_receive_packets_total", "Packets received.", 1),
     "rx_errors": ("container_network_receive_errors_total", "Errors while receiving.", 1),
@@ -162,12 +172,12 @@ _TOTALS: dict[str, tuple[str, str, int]] = {
 _SIZES: tuple[tuple[str, str, Callable[[StatsReading], int]], ...] = (
     (
         "container_memory_usage_bytes",
-        "Memory in use, the page cache included: what the limit is enforced on.",
+        "Memory in use, including page cache. The limit applies to this figure.",
         lambda now: now.memory_usage_bytes,
     ),
     (
         "container_memory_working_set_bytes",
-        "Memory in use without the page cache that can be dropped at once, as docker stats has it.",
+        "Memory in use without reclaimable page cache, as docker stats shows it.",
         lambda now: now.memory_working_set_bytes,
     ),
     ("container_memory_rss", "Anonymous memory, in bytes.", lambda now: now.memory_rss_bytes),
@@ -178,11 +188,11 @@ _SIZES: tuple[tuple[str, str, Callable[[StatsReading], int]], ...] = (
 def container_families(rows: Iterable[ContainerSeries], *, fresh: bool) -> list[Family]:
     """Make the families of all containers; without `fresh`, only what a counter had reached."""
     totals = {total_name: Family(name, "counter", text) for total_name, (name, text, _) in _TOTALS.items()}
-    kills = Family("container_oom_events_total", "counter", "OOM kills of its processes, all its starts together.")
-    seen = Family("container_last_seen", "gauge", "When it last was seen running, in seconds since 1970.")
+    kills = Family("container_oom_events_total", "counter", "OOM kills of the container, all starts together.")
+    seen = Family("container_last_seen", "gauge", "When the container was last seen running, in seconds since 1970.")
     sizes = [Family(name, "gauge", text) for name, text, _ in _SIZES]
-    limit = Family("container_spec_memory_limit_bytes", "gauge", "Its memory limit, 0 without one.")
-    started = Family("container_start_time_seconds", "gauge", "When it last was started, in seconds since 1970.")
+    limit = Family("container_spec_memory_limit_bytes", "gauge", "Memory limit of the container, 0 without a limit.")
+    started = Family("container_start_time_seconds", "gauge", "When the container last started, in seconds since 1970.")
     health = Family("container_health_state", "gauge", "1 healthy, 0 not (yet), -1 without a health check.")
     for row in rows:
         who = _who(row.listed)
@@ -234,16 +244,16 @@ _ROW: tuple[_Column, ...] = (
     ("min_response_time", "Shortest response time of the run, in ms.", lambda row: row.least_ms),
     ("max_response_time", "Longest response time of the run, in ms.", lambda row: row.most_ms),
     ("median_response_time", "Median response time of the run, in ms.", lambda row: row.p50_ms),
-    ("current_rps", "Requests a second, over the last seconds.", lambda row: row.rps),
-    ("current_fail_per_second", "Failed requests a second, over the last seconds.", lambda row: row.fail_per_second),
-    ("avg_content_length", "Average length of an answer, in bytes.", lambda row: row.average_content_bytes),
+    ("current_rps", "Requests per second, over the last seconds.", lambda row: row.rps),
+    ("current_fail_per_second", "Failed requests per second, over the last seconds.", lambda row: row.fail_per_second),
+    ("avg_content_length", "Average length of a response, in bytes.", lambda row: row.average_content_bytes),
 )
 
 
 def locust_families(snapshot: Snapshot | None, *, legacy: bool) -> list[Family]:
     """Make the families of the run; only `locust_up` when the master gives no figures."""
     locust = snapshot.locust if snapshot else None
-    up = Family("locust_up", "gauge", "1 when the master answers with its figures, else 0.")
+    up = Family("locust_up", "gauge", "1 when the master answers with its statistics, else 0.")
     up.add(int(locust is not None))
     if snapshot is None or locust is None:
         return [up]
@@ -272,10 +282,14 @@ def _of_the_run(locust: Locust) -> list[Family]:
 def _workers(locust: Locust) -> list[Family]:
     states = [worker.state for worker in locust.workers]
     values = (
-        ("locust_workers_count", "Workers that the master hears.", locust.workers_connected),
+        ("locust_workers_count", "Workers connected to the master.", locust.workers_connected),
         ("locust_workers_running_count", "Workers that run users.", states.count("running")),
         ("locust_workers_hatching_count", "Workers that start users.", states.count("spawning")),
-        ("locust_workers_missing_count", "Workers that the master hears no more.", states.count("missing")),
+        (
+            "locust_workers_missing_count",
+            "Workers without heartbeats.",
+            states.count("missing"),
+        ),
     )
     # Untyped: a name that ends in _count is promised to histograms and summaries.
     return [_single(name, "untyped", text, value) for name, text, value in values]
@@ -306,7 +320,7 @@ def _errors(snapshot: Snapshot) -> Family:
 
 
 def _run_info(snapshot: Snapshot) -> Family:
-    family = Family("locust_run_info", "gauge", "1, with the run's id and its LABELS as labels: join the others to it.")
+    family = Family("locust_run_info", "gauge", "1, labelled with the run's id and LABELS: join other series to it.")
     if snapshot.run is not None:
         own = {label.name: label.value for label in snapshot.run.labels}
         family.add(1, labels({"run_id": snapshot.run.run_id, **own}))

@@ -37,11 +37,11 @@ _HELP_LABEL = 12
 
 _SIGNS = (
     ("✗", "broken: dead, restarting or unhealthy"),
-    ("!", "needs a look: near its limit, throttled, starting"),
+    ("!", "check it: near its limit, throttled or starting"),
     ("RST", "restarts by Docker"),
-    ("OOM", "OOM kills, as the ledger has counted them"),
-    ("OOM IN", "when its memory is full if it goes on growing"),
-    ("THR", "share of time held back by its CPU limit"),
+    ("OOM", "OOM kills, as counted in the ledger"),
+    ("OOM IN", "time until its memory is full, if it keeps growing"),
+    ("THR", "share of time throttled by its CPU limit"),
     ("CPU", "100% is one core"),
     ("MEMORY %", "working set against the limit, as docker stats has it"),
 )
@@ -63,7 +63,7 @@ def with_footer(lines: Sequence[Line], footer: Line, width: int, height: int) ->
 
 
 def _foot(scene: Scene, state: ViewState, width: int, aside: str) -> Line:
-    paused = [line(TextSpan(" PAUSED: p goes on ", BANNER))] if scene.paused else []
+    paused = [line(TextSpan(" PAUSED: p resumes ", BANNER))] if scene.paused else []
     keys = [line(TextSpan(key, TITLE), TextSpan(f" {word}", DIM)) for key, word in foot(state.where)]
     return join_fitting([*paused, *keys, *([line(TextSpan(aside, DIM))] if aside else [])], " · ", width)
 
@@ -81,7 +81,7 @@ class _Text:
         reach = max(0, len(body) - room)
         scroll = min(self.scroll, reach)
         start = reach - scroll if from_end else scroll
-        older = "End goes on" if scroll else "↑ for older"
+        older = "End: newest lines" if scroll else "↑ for older"
         more = older if from_end else "↓ for more" if start < reach else ""
         part = f"lines {start + 1} to {min(len(body), start + room)} of {len(body)}  {more}" if reach else ""
         rule = heading(title, self.width, line(TextSpan(part, DIM)) if part else ())
@@ -121,12 +121,12 @@ def _log(scene: Scene, state: ViewState, width: int, height: int, footer: Line) 
     log = scene.log
     name = short_name(state.container or "", scene.snapshot)
     if log is None or log.container != state.container:
-        return text.drawing(f"Log of {name}", [line(TextSpan("  is being read …", DIM))], footer)
+        return text.drawing(f"Log of {name}", [line(TextSpan("  loading …", DIM))], footer)
     body: list[Line] = list(whole(log.lines, width, scene.zone))
     if log.problem:
         body += [line(TextSpan(row, ERROR)) for row in wrapped(f"✗ {log.problem}", width, 3)]
     elif not log.lines:
-        body = [line(TextSpan("  it has written nothing that is kept", DIM))]
+        body = [line(TextSpan("  no log lines are stored", DIM))]
     return text.drawing(f"Log of {name}{_log_age(log, scene, state)}", body, footer, from_end=True)
 
 
@@ -169,7 +169,7 @@ def _incidents(scene: Scene, state: ViewState, width: int, height: int, footer: 
         chosen = number == place
         body.append((TextSpan("▸ " if chosen else "  ", SELECTED if chosen else ""), *row))
     if not groups:
-        body = [line(TextSpan("  none is known", OK))]
+        body = [line(TextSpan("  no incidents", OK))]
     where = f"{start + 1} to {start + len(body)} of {len(groups)}" if len(groups) > room else ""
     counts = summary(groups, width - 30)
     rule = heading("Incidents", width, (*counts, TextSpan(f"  {where}", DIM)) if where else counts)
@@ -181,7 +181,7 @@ def _incident(scene: Scene, state: ViewState, width: int, height: int, footer: L
     text = _Text(scene, state, width, height, "incident")
     incident = _shown_incident(scene, state)
     if incident is None:
-        gone = f"it is not among the latest incidents any more: scripts/kit incidents {state.incident}"
+        gone = f"this incident is no longer among the latest ones: scripts/kit incidents {state.incident}"
         return text.drawing("Incident", [line(row) for row in wrapped(gone, width, 3)], footer)
     body = detail(incident, scene.snapshot, width=width, zone=scene.zone, now=scene.as_of)
     return text.drawing("Incident", body, footer)

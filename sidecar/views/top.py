@@ -55,7 +55,7 @@ def _state(scene: Scene, detail: int) -> Line:
     spans: list[TextSpan] = []
     if scene.paused:
         age = units.duration((scene.now - snapshot.at).total_seconds())
-        spans += [TextSpan(" PAUSED ", BANNER), TextSpan(("", f" {age} ago", f" {age} ago, p goes on")[detail], ERROR)]
+        spans += [TextSpan(" PAUSED ", BANNER), TextSpan(("", f" {age} ago", f" {age} ago, p resumes")[detail], ERROR)]
         if scene.missed:
             spans.append(TextSpan(f", {units.plural(scene.missed, 'new incident')} since!", ERROR))
     if snapshot.stale:
@@ -127,7 +127,7 @@ def locust(snapshot: Snapshot, width: int) -> Iterator[Line]:
     """Draw the master's figures, or the reason for their absence."""
     figures = snapshot.locust
     if figures is None:
-        yield line(_label("Locust"), TextSpan(f"no figures: {snapshot.locust_error or 'not asked yet'}", WARN))
+        yield line(_label("Locust"), TextSpan(f"no data: {snapshot.locust_error or 'not read yet'}", WARN))
     else:
         yield (_label("Locust"), *join_fitting(_locust_parts(figures), "  ", width - _LABEL))
 
@@ -162,7 +162,7 @@ def host(figures: Host | None, width: int) -> Iterator[Line]:
     """Draw the machine's figures on one line, or two where one is too short."""
     label = _label("Host")
     if figures is None:
-        yield line(label, TextSpan("its figures could not be read", WARN))
+        yield line(label, TextSpan("the host's figures could not be read", WARN))
         return
     parts = [
         line("cpu ", _level(figures.cpu_percent), f" of {figures.cpu_count} cores"),
@@ -172,7 +172,7 @@ def host(figures: Host | None, width: int) -> Iterator[Line]:
             _level(figures.memory_percent),
             f" {units.memory(figures.memory_used_bytes, 3)}/{units.memory(figures.memory_total_bytes, 3)}",
         ),
-        line("disk ", _level(figures.disk_used_percent), " full"),
+        line("disk ", _level(figures.disk_used_percent), " used"),
     ]
     traffic = [
         line(
@@ -218,7 +218,7 @@ def _worst_first(node: Node) -> tuple[bool, bool, bool, str]:
 
 def _node(node: Node) -> Line:
     if not node.answers:
-        return line(TextSpan(f"✗ {node.name} silent", ERROR))
+        return line(TextSpan(f"✗ {node.name} does not answer", ERROR))
     if node.master_error:
         return line(TextSpan(f"✗ {node.name} cannot reach the master", ERROR))
     figures = node.host

@@ -105,7 +105,7 @@ def test_figures_come_through_a_login_tls_and_a_base_path(tmp_path: Path) -> Non
         (endpoint,) = stats.endpoints
         assert stats.total is not None
         assert endpoint.failures == stats.total.failures == endpoint.requests == stats.total.requests > 0
-        assert "does it want https" in error(f"http://{where}/load", RIGHT)
+        assert "does it need https" in error(f"http://{where}/load", RIGHT)
         assert "status 404: is LOCUST_WEB_BASE_PATH" in error(f"https://{where}", RIGHT)
 
 

@@ -30,9 +30,7 @@ class FailureAccount:
     """The sums over all workers. `pusher` sends the rows of failures on; `writer` keeps them in the run's folder."""
 
     def __init__(self, environment: Environment, pusher: Pusher | None = None) -> None:
-        self.counters: RequestCounters | None = (
-            None  # what counts in this process, which has users or listeners that report requests
-        )
+        self.counters: RequestCounters | None = None
         self.collection = Collection()
         self.performance = Performance(SlowLimits.of(os.environ))
         self.watch = Watch(env.value(os.environ, "KIT_FAIL_THRESHOLD", env.share, DEFAULT_THRESHOLD))
@@ -102,7 +100,7 @@ class FailureAccount:
             logger.warning("locust-kit: %s", line)
 
     def count_here(self) -> RequestCounters:
-        """Make counters for this process, which has users, and take in their report once a second."""
+        """Make counters for the requests of this process, and take in their report once a second."""
         counters = self.counters = RequestCounters()
 
         def report_here() -> None:

@@ -26,8 +26,8 @@ def load(document: Document) -> Picture:
 
 def rate(document: Document) -> Picture:
     """Draw requests and failures a second."""
-    columns = (("requests a second", "rps", Role.THIRD), ("failures a second", "fail_per_second", Role.FOURTH))
-    return _course(document, "Requests a second", columns)
+    columns = (("requests/s", "rps", Role.THIRD), ("failures/s", "fail_per_second", Role.FOURTH))
+    return _course(document, "Requests per second", columns)
 
 
 def latency(document: Document) -> Picture:
@@ -53,7 +53,7 @@ def failure_timeline(document: Document) -> Picture:
     chart_series = [
         ChartSeries(name, column, roles.get(name, SERIES[-1]), is_stacked=True) for name, column in columns.items()
     ]
-    unit = f"in each {line['step_seconds']:g} s"
+    unit = f"per {line['step_seconds']:g} s"
     return over_time("Failures over time", _at(document), chart_series, unit=unit, marks=marks(document))
 
 

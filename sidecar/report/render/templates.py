@@ -64,7 +64,11 @@ def _number(value: object, spec: str, unit: str) -> str:
 
 
 def junit(document: Mapping[str, Any]) -> bytes:
-    """Return the file: what is only reported is a skipped case, what broke the measurement an error, not a failure."""
+    """Return the file: a check that is only reported is a skipped case; a broken measurement is an error.
+
+    The file is valid by both JUnit schemas. Ant's allows no text in a case that passes, so the figures stand in
+    `system-out`.
+    """
     return (template("junit.xml.j2").render(document) + "\n").encode()
 
 

@@ -164,7 +164,7 @@ def test_an_incident_is_read_whole_once_and_again_when_it_has_changed() -> None:
 
 
 def test_without_an_answer_an_incident_is_shown_as_the_snapshot_has_it() -> None:
-    reader = PretendReader(samples.oom(), problem="it knows of none")
+    reader = PretendReader(samples.oom(), problem="it does not know this id")
     screens = shown(reader, ("i", "enter"))
     assert "OOM kill  2026-11-22" in screens[-1]
 

@@ -61,7 +61,7 @@ def test_an_incident_comes_with_its_evidence(reader: SidecarReader) -> None:
 
 
 def test_an_unknown_incident_is_told_apart_from_a_sidecar_that_is_down(reader: SidecarReader) -> None:
-    with pytest.raises(UnknownError, match="knows of none"):
+    with pytest.raises(UnknownError, match="does not know this id"):
         reader.incident("a/../b?c")
     assert reader.incident(KILL.id) == KILL  # the connection is still good
 

@@ -53,7 +53,7 @@ def test_the_last_attempt_is_known() -> None:
 
 
 def test_a_failed_attempt_is_followed_by_the_next_one_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(member, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(member, "REACH_AGAIN_SECONDS", 0.01)
     attempts = iter([Reach(NOW, error="no such name: locust-master"), Reach(NOW, took_ms=1.0)])
     prober = Prober(lambda: next(attempts))
     prober.start()

@@ -76,7 +76,7 @@ def test_a_clean_run_passes_and_leaves_its_report(
     assert set(document["unknown"]) == {
         "the classes of the failures",
         "the figures of the containers",
-        "how the response times spread",
+        "the distribution of the response times",
         "what happened each second",
     }
     SCHEMA.validate(document)

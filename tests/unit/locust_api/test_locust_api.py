@@ -196,7 +196,7 @@ def test_a_password_goes_to_no_other_server(master: PretendMaster) -> None:
     master.password = "secret"  # noqa: S105  a test's
     master.answers["/login"] = Answer(200, LOGIN_PAGE.replace(b"/enter", b"http://127.0.0.1:9/enter"))
     with closing(LocustApi(master.url, keep_alive=True, credentials=Credentials("me", "secret"))) as api:
-        assert "at another server" in (api.read().error or "")
+        assert "on another server" in (api.read().error or "")
     assert master.form == []
 
 
@@ -312,13 +312,13 @@ def test_a_base_path_is_kept(master: PretendMaster) -> None:
     [
         (Answer(302, b"", {"Location": "/login?next=/stats/requests"}), "set LOCUST_WEB_USERNAME and"),
         (Answer(404, b"{}"), "is LOCUST_WEB_BASE_PATH"),
-        (Answer(200, b'{"a":' * 100_000), "JSON is broken"),
+        (Answer(200, b'{"a":' * 100_000), "JSON is invalid"),
         (Answer(200, b" " * (17 << 20)), "longer than 4 MiB"),
         (Answer(302, b"", {"Location": "http://elsewhere/"}), "redirects to 'http://elsewhere/'"),
         (Answer(200, b"Locust auth exception: x", {"Content-Type": "text/html"}), "text/html instead of JSON"),
         (Answer(200, b"", {"Content-Type": "application/json"}), "answer is empty"),
-        (Answer(200, b'{"stats": [', {"Content-Type": "application/json"}), "JSON is broken"),
-        (Answer(200, b"[1]", {"Content-Type": "application/json"}), "JSON is no object"),
+        (Answer(200, b'{"stats": [', {"Content-Type": "application/json"}), "JSON is invalid"),
+        (Answer(200, b"[1]", {"Content-Type": "application/json"}), "JSON is not an object"),
         (Answer(500, b"oops"), "status 500"),
     ],
 )

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import locust.log
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -124,6 +125,20 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     made.runner.greenlet.kill(block=False)
     made.runner.server.close(linger=0)
     messages._Installed.inbox = None
+
+
+def test_what_listeners_report_on_the_master_is_taken_in_during_the_run(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr("locust_kit.failures.account._LOCAL_SECONDS", 0.01)
+    rig = request.getfixturevalue("rig")
+    rig.environment.events.request.fire(
+        request_type="GET", name="/stock", response_time=3.0, response_length=0, exception=OSError("no stock")
+    )
+    with gevent.Timeout(30):
+        while not rig.part._failures.collection.failures:
+            gevent.sleep(0.01)
+    assert rig.part._failures.counters.report()["rows"] == []
 
 
 def test_a_genuine_report_is_added_and_nothing_is_refused(rig: Rig) -> None:

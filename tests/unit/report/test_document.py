@@ -222,7 +222,7 @@ def test_failures_over_time_add_up_to_those_of_the_timeline() -> None:
 def test_the_text_report_lists_classes_endpoints_groups_and_times() -> None:
     text = templates.failures_text(made(RECORDS["failing"]))
     assert re.search(r"server_error +600 +90\.9%", text)
-    assert re.search(r"600 +10\.0% of its own +GET /cart/0/", text)
+    assert re.search(r"600 +10\.0% of its requests +GET /cart/0/", text)
     assert "503 for /cart/#" in text
     assert re.search(r"01:02:34 +21", text)
 

@@ -91,10 +91,10 @@ def test_several_are_divided_by_blanks_commas_or_lines() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("p95", "'p95' is none"),
-        ("p95<", "'p95<' is none"),
-        ("p95<800 fast", "'fast' is none"),
-        ("p95<80 0x", "'0x' is none"),
+        ("p95", "'p95' is not a threshold"),
+        ("p95<", "'p95<' is not a threshold"),
+        ("p95<800 fast", "'fast' is not a threshold"),
+        ("p95<80 0x", "'0x' is not a threshold"),
         ("p0<5", "names 'p0'"),
         ("p100<5", "names 'p100'"),
         ("latency<5", "names 'latency'"),
@@ -107,7 +107,7 @@ def test_several_are_divided_by_blanks_commas_or_lines() -> None:
         ("p95{name=}<5", "tags name="),
         ("avg{outcome=good}<5", "of a percentile"),
         ("p95{outcome=bad}<5", "outcome=good or outcome=failed"),
-        ("p95=800", "is none"),
+        ("p95=800", "is not a threshold"),
     ],
 )
 def test_what_is_none_is_refused_in_one_line(text: str, told: str) -> None:

@@ -132,7 +132,7 @@ def test_a_kind_may_be_given_several_times_and_a_plus_unescaped(past: PretendPas
         ("/api/incidents", "kind=oom", "kind is 'oom'; expected: one of oom_kill, restart, exit"),
         ("/api/incidents", "helpers=yes", "helpers is 'yes'; expected: 0 or 1"),
         ("/api/incidents", "kinds=exit", "parameter 'kinds' is unknown; expected: since, until, kind"),
-        ("/api/incidents/0123456789abcdef", "x=1", "parameter 'x' is unknown; expected: none"),
+        ("/api/incidents/0123456789abcdef", "x=1", "parameter 'x' is unknown; expected: no parameter"),
         (
             "/api/incidents",
             "since=2026-11-22T16:00:00Z&until=2026-11-22T15:00:00Z",
@@ -165,7 +165,7 @@ def test_one_incident_comes_with_its_evidence(past: PretendPast) -> None:
 def test_an_unknown_incident_is_404_in_one_line(past: PretendPast) -> None:
     answer = ask(app_over(past), "/api/incidents/none")
     assert answer.status == 404
-    assert answer.json["error"] == "incident is 'none'; expected: the id of one in /api/incidents"
+    assert answer.json["error"] == "incident is 'none'; expected: the id of an incident in /api/incidents"
 
 
 def test_log_lines_are_found_and_more_is_said(past: PretendPast) -> None:
@@ -218,7 +218,7 @@ def test_without_a_ledger_the_past_says_so_and_the_present_is_there() -> None:
     for path in ("/api/incidents", "/api/logs", "/api/history", "/api/incidents/x"):
         answer = ask(app, path)
         assert answer.status == 503
-        assert answer.json["error"] == "there is no ledger: the sidecar was started without one"
+        assert answer.json["error"] == "there is no ledger: the monitor was started without one"
     assert ask(app, "/api/snapshot").status == 200
 
 

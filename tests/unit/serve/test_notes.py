@@ -63,12 +63,12 @@ def test_the_longest_note_is_taken_in_any_script() -> None:
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        (b"", "the body is no JSON"),
-        (b"[" * 5000, "the body is no JSON"),
-        (b"\xff", "the body is no JSON"),
-        (b'"text"', "the body holds no note"),
-        (b'{"note": 7}', "the body holds no note"),
-        (b'{"note": "a", "more": 1}', "the body holds no note, or more than that"),
+        (b"", "the body is not JSON"),
+        (b"[" * 5000, "the body is not JSON"),
+        (b"\xff", "the body is not JSON"),
+        (b'"text"', "the body has no note"),
+        (b'{"note": 7}', "the body has no note"),
+        (b'{"note": "a", "more": 1}', "the body has no note, or other fields too"),
         (b'{"note": " "}', "the note has 0 characters; expected: {"),
         (json.dumps({"note": "x" * 501}).encode(), "the note has 501 characters"),
     ],
@@ -99,7 +99,7 @@ def test_without_a_ledger_it_says_so() -> None:
     answer = sent(None, "x")
     assert (answer.status, answer.json["error"]) == (
         503,
-        "there is no ledger: the sidecar was started without one",
+        "there is no ledger: the monitor was started without one",
     )
 
 
@@ -107,4 +107,4 @@ def test_a_note_that_is_not_on_the_disk_in_time_is_no_success(monkeypatch: pytes
     monkeypatch.setattr(notes, "_PATIENCE_SECONDS", 0.1)
     answer = sent(Noted(late=10**6), "x")
     assert answer.status == 503
-    assert "may still come" in answer.json["error"]
+    assert "may still be written" in answer.json["error"]

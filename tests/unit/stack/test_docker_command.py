@@ -22,6 +22,8 @@ def test_one_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     pretend(tmp_path, monkeypatch, "exec sleep 60")
     with pytest.raises(DockerSlowError, match=r"docker image did not end within 0 s"):
         docker("image", "inspect", "x", seconds=0.3)
+    with pytest.raises(DockerSlowError, match=r"^the engine ssh://b did not end within 0 s"):
+        printed("--host", "ssh://b", "info", what="the engine ssh://b", seconds=0.3)
 
 
 def test_one_that_cannot_be_run_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

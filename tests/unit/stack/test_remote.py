@@ -161,12 +161,12 @@ def test_a_greeting_is_enough(server: Callable[[Callable[[socket.socket], None]]
 def test_a_close_at_once_is_the_allow_list_or_a_master_that_is_down(
     server: Callable[[Callable[[socket.socket], None]], int],
 ) -> None:
-    with pytest.raises(StackError, match=r"closed at once: its REMOTE_ALLOW does not hold .* → make diagnose"):
+    with pytest.raises(StackError, match=r"closed the connection at once: its REMOTE_ALLOW lacks .* → make diagnose"):
         greeting.at("127.0.0.1", server(lambda _: None))
 
 
 def test_another_server_is_told_from_a_master(server: Callable[[Callable[[socket.socket], None]], int]) -> None:
-    with pytest.raises(StackError, match="is no Locust master"):
+    with pytest.raises(StackError, match="is not a Locust master"):
         greeting.at("127.0.0.1", server(lambda line: line.sendall(b"HTTP/1.1 400 Bad Request\r\n")))
 
 
@@ -180,7 +180,7 @@ def test_a_port_where_nothing_listens_names_the_command_for_the_other_machine() 
     ("error", "words"),
     [
         (TimeoutError("timed out"), "no answer within 5 s"),
-        (OSError(errno.EHOSTUNREACH, "No route to host"), "No route to host → let TCP 5557 through"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "No route to host → check MASTER; allow TCP port 5557"),
         (socket.gaierror(-2, "Name or service not known"), "cannot be resolved → give its address"),
         (OSError(errno.EPERM, "Operation not permitted"), "Operation not permitted"),
     ],

@@ -16,7 +16,7 @@ from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.settings import Settings, load
 from sidecar.stack import deployment, secrets, state
 from sidecar.stack.compose import Decided
-from sidecar.swarm import stack, waiting
+from sidecar.swarm import images, stack, waiting
 from sidecar.swarm.images import Way
 from sidecar.swarm.stack import Content
 from sidecar.swarm.up import _check_room, _refuse_what_a_cluster_cannot
@@ -213,3 +213,26 @@ def test_what_docker_stack_cannot_read_from_a_file_is_refused(tmp_path: Path) ->
     given = replace(settings(tmp_path), passthrough={"LOCUST_X": "two\nlines"})
     with pytest.raises(SettingError, match="LOCUST_X has more than one line"):
         stack.environment(given, Decided(), Content({}, tmp_path, ""), {})
+
+
+@pytest.mark.parametrize(
+    ("hangs", "text"),
+    [
+        ("image", "docker image inspect shop:1 at ssh://b did not end within 0 s"),
+        ("load", "ssh://b did not load the images within 0 s"),
+        ("info", "docker info at ssh://b (SWARM_NODES) did not end within 0 s"),
+    ],
+)
+def test_an_engine_that_does_not_answer_in_time_is_named(
+    hangs: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\ncase "$*" in *{hangs}*) exec sleep 60;; *image*) exit 1;; esac\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(images, "_ASK_SECONDS", 0.3 if hangs != "load" else 20.0)
+    monkeypatch.setattr(images, "_CARRY_SECONDS", 0.3)
+    given = load(["SWARM_NODES=ssh://b"], {}, tmp_path)
+    with pytest.raises(StackError) as caught:
+        images.ways_to(given, (), "") if hangs == "info" else images.carry(["shop:1"], {"b": Way("ssh://b")})
+    assert caught.value.what == text

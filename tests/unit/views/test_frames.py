@@ -250,7 +250,7 @@ def test_a_picture_that_is_held_keeps_its_own_time() -> None:
     text = plain(frame(held, width=140, height=40).lines)
     assert "(2m 00s)" in text
     assert "12m 01s" in text
-    assert "PAUSED  9m 00s ago, p goes on, 3 new incidents since!" in text.splitlines()[0]
+    assert "PAUSED  9m 00s ago, p resumes, 3 new incidents since!" in text.splitlines()[0]
     assert "Containers as of 15:04:05, PAUSED" in text
 
 

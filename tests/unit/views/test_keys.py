@@ -40,7 +40,7 @@ def test_the_help_screen_has_every_key() -> None:
 
 @pytest.mark.parametrize("where", ScreenName)
 def test_the_foot_line_names_the_way_out_of_every_screen(where: ScreenName) -> None:
-    assert ("q", "leaves") in foot(where)
+    assert ("q", "quit") in foot(where)
     assert where is ScreenName.MAIN or foot(where)[0] == ("Esc", "back")
 
 

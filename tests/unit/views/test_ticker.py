@@ -72,7 +72,7 @@ def test_a_warning_outlives_an_info() -> None:
 
 def test_a_condition_that_goes_on_does_not_age() -> None:
     lasting = ago(5 * 3600, IncidentKind.THROTTLED, severity=Severity.INFO)
-    assert shown(lasting)[0].endswith("goes on")
+    assert shown(lasting)[0].endswith("ongoing")
     assert not shown(replace(lasting, until=samples.NOW - timedelta(hours=4)))
 
 

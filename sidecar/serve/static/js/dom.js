@@ -57,8 +57,8 @@ export async function ask(path, signal, again = true) {
       await new Promise((resolve) => { setTimeout(resolve, AGAIN_MILLISECONDS); });
       return ask(path, signal, false);
     }
-    if (!answer) throw new Error("the sidecar does not answer");
+    if (!answer) throw new Error("the monitor does not answer");
   }
-  if (!answer.ok || body === null) throw new Error(body && body.error ? body.error : `the sidecar answered ${answer.status}`);
+  if (!answer.ok || body === null) throw new Error(body && body.error ? body.error : `the monitor answered with status ${answer.status}`);
   return body;
 }

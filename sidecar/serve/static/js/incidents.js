@@ -72,7 +72,7 @@ export class Incidents {
 
   #none(others) {
     if (!this.empty) this.empty = make("li", "fine");
-    setText(this.empty, others ? "none of these" : "✓ nothing happened");
+    setText(this.empty, others ? "no incident of this severity" : "✓ no incidents");
     return this.empty;
   }
 
@@ -94,7 +94,7 @@ export class Incidents {
     setText(sign, SIGN[incident.severity]);
     sign.title = WORDS[incident.severity];
     const times = incident.count > 1 ? ` ×${number(incident.count)}${incident.estimated ? " (estimate)" : ""}` : "";
-    setText(kind, `${kindName(incident)}${times}${isOpen(incident) ? ", goes on" : ""}${incident.state === "provisional" ? ", not settled" : ""}`);
+    setText(kind, `${kindName(incident)}${times}${isOpen(incident) ? " (ongoing)" : incident.state === "provisional" ? " (may change)" : ""}`);
     setText(at, when(incident.at));
     at.dateTime = incident.at;
     setText(text, told(incident, this.hooks.project()));
@@ -107,7 +107,7 @@ export class Incidents {
     const short = this.known.get(id);
     if (first) {
       setText(byId("detail-title"), short ? kindName(short) : "Incident");
-      byId("detail-body").replaceChildren(make("p", "quiet", "reading the evidence…"));
+      byId("detail-body").replaceChildren(make("p", "quiet", "loading the evidence…"));
       if (!byId("detail").open) byId("detail").showModal();
       history.replaceState(null, "", `#incident=${encodeURIComponent(id)}`);
     }
@@ -127,7 +127,7 @@ export class Incidents {
     const list = make("dl", "", ...facts.map(([name, value]) => make("div", "", make("dt", "", name), make("dd", "", value))));
     const parts = [make("p", `lead ${incident.severity}`, told(incident, this.hooks.project()))];
     if (incident.note) parts.push(make("p", "quiet", incident.note));
-    if (incident.person_note) parts.push(make("p", "", make("b", "", "Learnt: "), incident.person_note));
+    if (incident.person_note) parts.push(make("p", "", make("b", "", "Note: "), incident.person_note));
     parts.push(list);
     if (incident.container) {
       const button = make("button", "", "Search its log");
@@ -139,7 +139,7 @@ export class Incidents {
       parts.push(button);
     }
     if (incident.cause) {
-      const button = make("button", "", "Show what it follows from");
+      const button = make("button", "", "Show its cause");
       button.type = "button";
       button.addEventListener("click", () => this.openDetail(incident.cause));
       parts.push(button);
@@ -151,12 +151,12 @@ export class Incidents {
   #facts(incident) {
     const bytes = (value) => (value === null ? null : memory(value));
     return [
-      ["when", `${when(incident.at)}${incident.until && when(incident.until) !== when(incident.at) ? ` to ${when(incident.until)}` : isOpen(incident) ? ", goes on" : ""}`],
+      ["when", `${when(incident.at)}${incident.until && when(incident.until) !== when(incident.at) ? ` to ${when(incident.until)}` : isOpen(incident) ? " (ongoing)" : ""}`],
       ["container", incident.container && shortName(incident.container, this.hooks.project())],
-      ["times", `${number(incident.count)}${incident.estimated ? " (an estimate)" : ""}`],
-      ["why it ended", incident.reason && incident.reason.replaceAll("_", " ")],
+      ["count", `${number(incident.count)}${incident.estimated ? " (estimate)" : ""}`],
+      ["exit reason", incident.reason && incident.reason.replaceAll("_", " ")],
       ["exit code", incident.exit_code === null ? null : String(incident.exit_code)],
-      ["main process", incident.process_survived === null ? null : incident.process_survived ? "lived on" : "died"],
+      ["main process", incident.process_survived === null ? null : incident.process_survived ? "survived" : "died"],
       ["memory at death", bytes(incident.memory_at_death_bytes)],
       ["peak", bytes(incident.memory_peak_bytes)],
       ["limit", bytes(incident.memory_limit_bytes)],

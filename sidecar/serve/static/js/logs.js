@@ -71,7 +71,7 @@ export class Logs {
       const found = await ask(`/api/logs?${query}`, asked.signal);
       byId("log-lines").replaceChildren(...found.lines.map((entry) => line(entry, this.project, wanted)));
       setText(byId("logs-what"), found.lines.length
-        ? `${number(found.lines.length)} lines found${found.more ? " and there are more: the newest are shown" : ""}` : "nothing found");
+        ? `${number(found.lines.length)} lines found${found.more ? "; there are more, only the newest are shown" : ""}` : "nothing found");
     } catch (error) {
       if (error.name === "AbortError") return;
       setText(byId("logs-what"), `cannot search: ${error.message}`);
@@ -88,7 +88,7 @@ export class Logs {
   }
 
   #showLive() {
-    setText(byId("logs-what"), this.live.length ? `the latest of ${this.live[0].service}` : "no lines yet");
+    setText(byId("logs-what"), this.live.length ? `latest lines of ${this.live[0].service}` : "no lines yet");
     const key = JSON.stringify(this.live);
     if (key === this.shown) return;  // somebody may be selecting text in it
     this.shown = key;

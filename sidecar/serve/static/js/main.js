@@ -76,7 +76,7 @@ function mergeBlind(spans) {
   blind = [...known.values()].slice(-200);
   const now = spans.filter((span) => span.until === null);
   byId("blind").hidden = !now.length;
-  if (now.length) setText(byId("blind"), `Blind: ${now.map((span) => span.text).join("; ")}. What happens now may be missing below.`);
+  if (now.length) setText(byId("blind"), `Blind: ${now.map((span) => span.text).join("; ")}. Incidents of this time may be missing below.`);
 }
 
 function showFreshness() {
@@ -94,8 +94,8 @@ function showFreshness() {
   setText(byId("time"), moment(new Date()));
   byId("banner").hidden = !stale;
   setText(byId("banner"), lost
-    ? "STALE: the sidecar does not answer. What stands here is old; trying again."
-    : "STALE: Docker does not answer the sidecar. What stands here is old.");
+    ? "STALE: the monitor does not answer. The data below is old. Reconnecting…"
+    : "STALE: Docker does not answer the monitor. The data below is old.");
 }
 
 // --- where it comes from -----------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ async function loadPast() {
     setText(byId("key"), "");
   } catch (error) {
     if (error.name === "AbortError") return;
-    setText(byId("key"), `The past cannot be shown: ${error.message}.`);
+    setText(byId("key"), `The history cannot be shown: ${error.message}.`);
     setTimeout(() => { if (connected && loading === mine) loadPast(); }, HISTORY_AGAIN_SECONDS * 1000);
   }
   draw();

@@ -23,7 +23,7 @@ function showVerdict({ verdict, run }) {
   const active = run && run.state === "running";
   setClass(byId("verdict"), verdict ? verdict.word.toLowerCase() : "");
   setText(word, verdict ? `${MARK[verdict.word] || ""} ${verdict.word}${active ? " so far" : ""}` : "no verdict");
-  const none = run ? "nothing speaks against this run" : "no run yet";
+  const none = run ? "no problem found so far" : "no run yet";
   setText(reasons, verdict && verdict.reasons.length ? verdict.reasons.join(" · ") : none);
 }
 
@@ -36,7 +36,7 @@ function byClass(users) {
 function showLocust(snapshot) {
   const { locust, run } = snapshot;
   if (!locust) {
-    showFacts(byId("locust"), [message("no figures", snapshot.locust_error || "not asked yet")]);
+    showFacts(byId("locust"), [message("no data", snapshot.locust_error || "not read yet")]);
     return;
   }
   const remote = locust.workers.filter((worker) => worker.remote && worker.state !== "missing").length;
@@ -49,7 +49,7 @@ function showLocust(snapshot) {
   showFacts(byId("locust"), [
     fact("state", locust.state, { detail: since }),
     fact("workers", `${here}/${locust.workers_expected}${short ? " !" : ""}`,
-      { style: short ? "high" : "", detail: remote ? `and ${remote} remote, of other machines` : "" }),
+      { style: short ? "high" : "", detail: remote ? `and ${remote} on other machines` : "" }),
     fact("users", number(locust.users), { detail: active ? byClass(locust.users_by_class) : "" }),
     fact(`requests/s${past}`, number(locust.rps)),
     fact(`failed${past}`, `${(locust.fail_ratio * 100).toFixed(2)}%`,
@@ -72,17 +72,17 @@ function showWarnings(warnings) {
 
 function answers(health) {
   return (health || []).map((one) => one.passed
-    ? fact(one.name, responseTime(one.response_ms), { detail: one.uptime_percent === null ? "" : `up ${one.uptime_percent.toFixed(2)} % of a day` })
+    ? fact(one.name, responseTime(one.response_ms), { detail: one.uptime_percent === null ? "" : `${one.uptime_percent.toFixed(2)} % of checks OK (24 h)` })
     : fact(one.name, "✗ down", { style: "bad", detail: one.error }));
 }
 
 function machines(nodes) {
   return nodes.map((one) => {
     const name = one.leads ? `${one.name} (master)` : one.name;
-    if (!one.answers) return fact(name, "✗ silent", { style: "bad", detail: one.error || "" });
+    if (!one.answers) return fact(name, "✗ no answer", { style: "bad", detail: one.error || "" });
     if (one.master_error) return fact(name, "✗ cannot reach the master", { style: "bad", detail: one.master_error });
     const memoryUsed = one.host ? `memory ${percent(one.host.memory_percent)}, ` : "";
-    return fact(name, one.host ? `cpu ${percent(one.host.cpu_percent)}` : UNKNOWN, { detail: `${memoryUsed}${one.running} containers run` });
+    return fact(name, one.host ? `cpu ${percent(one.host.cpu_percent)}` : UNKNOWN, { detail: `${memoryUsed}${one.running} ${one.running === 1 ? "container" : "containers"} running` });
   });
 }
 
@@ -95,14 +95,14 @@ function showHost({ host, health, nodes }) {
     return;
   }
   if (!host) {
-    showFacts(list, [message("no figures", "they could not be read"), ...answers(health)]);
+    showFacts(list, [message("no data", "the host's figures could not be read"), ...answers(health)]);
     return;
   }
   const high = (value) => ({ style: value !== null && value >= HIGH_PERCENT ? "high" : "" });
   showFacts(list, [
-    fact("processor", percent(host.cpu_percent), { ...high(host.cpu_percent), detail: `${host.cpu_count} cores, load ${host.load_1m.toFixed(2)}` }),
+    fact("CPU", percent(host.cpu_percent), { ...high(host.cpu_percent), detail: `${host.cpu_count} cores, load ${host.load_1m.toFixed(2)}` }),
     fact("memory", percent(host.memory_percent), { ...high(host.memory_percent), detail: `${memory(host.memory_used_bytes, 3)} of ${memory(host.memory_total_bytes, 3)}` }),
-    fact("disk full", percent(host.disk_used_percent), high(host.disk_used_percent)),
+    fact("disk used", percent(host.disk_used_percent), high(host.disk_used_percent)),
     fact("disk read", rate(host.disk_read_bytes_per_second), { detail: `write ${rate(host.disk_write_bytes_per_second)}` }),
     fact("network in", rate(host.network_rx_bytes_per_second), { detail: `out ${rate(host.network_tx_bytes_per_second)}` }),
     ...answers(health),
@@ -142,7 +142,7 @@ export function showRun(snapshot) {
   showTable(byId("failures"), ["request and error", "times", ...traces.map(() => "trace")],
     snapshot.failures.map((one) => [`${one.method} ${one.name}: ${failureText(one)}`, number(one.occurrences),
       ...traces.map((trace) => trace(one))]));
-  showTable(byId("endpoints"), ["endpoint", "requests", "failed", "per second", "p95"],
+  showTable(byId("endpoints"), ["endpoint", "requests", "failed", "requests/s", "p95"],
     snapshot.endpoints.map((one) => [`${one.method} ${one.name}`, number(one.requests), number(one.failures),
       one.rps === null ? UNKNOWN : number(one.rps), responseTime(one.p95_ms)]));
 }
