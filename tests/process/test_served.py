@@ -409,7 +409,7 @@ def test_a_lost_sidecar_is_shown_as_stale_until_it_is_back(engine: PretendEngine
         terminal.wait_for("live")
         first.stop()
         terminal.wait_for("STALE")
-        terminal.wait_for("the sidecar does not answer")
+        terminal.wait_for("the monitor does not answer")
         lost = len(terminal.seen)
         second = Sidecar(engine, port)
         terminal.wait_for("● live", after=lost)

@@ -36,6 +36,7 @@ PAGES = [
 # What the code was and is: what these write in capitals need not be a setting of today.
 HISTORY = [ROOT / "CHANGELOG.md", *sorted((ROOT / "docs/decisions").glob("*.md"))]
 COLUMNS_OF_THE_GUIDE = 3
+BREAKING = {"master_restart", "oom_kill", "worker_lost", "restart", "exit", "blind"}  # incidents of the same name
 OF_ONE_VERB = {"ID", "SINCE", "NOTE", "ONLY", "FORMAT", "EXPLAIN", "BUNDLE", "FROM"}
 
 
@@ -83,6 +84,13 @@ def test_every_kind_and_reason_is_described_and_no_other_is() -> None:
     kinds = {words[0] for words in first_cells(section(text, "Kinds"))}
     reasons = {words[0] for words in first_cells(section(text, "Why a container ended: `reason`"))}
     assert (kinds, reasons) == (set(IncidentKind), set(ExitReason))
+
+
+def test_every_reason_for_invalid_is_in_the_one_table_and_no_other_is() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "sidecar/report/verdict").glob("*.py"))
+    named = {*re.findall(r'(?:InvalidReason|lasting)\(\s*"([a-z_]+)"', sources)}
+    rows = [*first_cells(section(page("verdict.md"), "What makes a run INVALID").partition("\n### ")[0])]
+    assert {word for words in rows for word in words} == {*named, *BREAKING, "generator_blocked", "generator_starved"}
 
 
 @pytest.mark.parametrize("kind", IncidentKind)

@@ -51,7 +51,7 @@ function drawBlind(u, common) {
     const width = Math.max(to - from, 2 * ratio);
     pen.fillStyle = hatch(pen, span.covered ? common.colours.faint : common.colours.hatch, ratio);
     pen.fillRect(from, bbox.top, width, bbox.height);
-    const word = span.covered ? "blind, filled in" : "blind";
+    const word = span.covered ? "made up for" : "blind";
     pen.font = `${11 * ratio}px system-ui, sans-serif`;
     if (width > pen.measureText(word).width + 12 * ratio) {
       const middle = from + width / 2;
