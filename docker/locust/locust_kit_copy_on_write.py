@@ -5,6 +5,7 @@ to the user's files, which are mounted read-only.
 """
 
 import builtins
+import fcntl
 import io
 import os
 import pathlib  # not shutil: it has bz2 and lzma keep Python's own `open`
@@ -18,17 +19,32 @@ def own(path: object, *, is_emptied: bool = False) -> None:
     """Put a copy in the place of a link to a file of the user's; an empty one when it is emptied anyhow."""
     try:
         link = pathlib.Path(os.fsdecode(path))  # type: ignore[arg-type]  # a number, say, is refused
-        if not link.is_symlink() or not (real := os.path.realpath(link)).startswith(USER_FILES):
+        real = os.path.realpath(link) if link.is_symlink() else ""
+        if not real.startswith(USER_FILES) or os.path.isdir(real):  # noqa: PTH112  its time counts: at each file opened
             return
-        copy = link.with_name(f"{link.name}.copy-{os.getpid()}")
-        with _open(copy, "xb") as to:
+        folder = _os_open(link.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)  # several processes of one worker may come at once
+            if link.is_symlink():
+                _replace(link, real, is_emptied=is_emptied)
+        finally:
+            os.close(folder)
+    except (OSError, TypeError, ValueError):
+        return  # what opens it says why it cannot be written
+
+
+def _replace(link: pathlib.Path, real: str, *, is_emptied: bool) -> None:
+    copy = link.with_name(f"{link.name}.copy-{os.getpid()}")
+    to = _open(copy, "xb")
+    try:
+        with to:
             if not is_emptied:
                 with _open(real, "rb") as of:
                     while part := of.read(_PART_BYTES):
                         to.write(part)
         copy.replace(link)
-    except (OSError, TypeError, ValueError):
-        return  # what opens it says why it cannot be written
+    finally:
+        copy.unlink(missing_ok=True)  # there is one only where that failed
 
 
 def opened(file, mode="r", *args, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN003, ANN201
