@@ -57,7 +57,7 @@ def mirror(source: Path, target: Path, written: str) -> list[str]:
     The user's folder is mounted read-only, yet a locustfile may write beside itself (a CSV of failures, say), by way of
     `__file__` too: in the mirror it reads the user's files, and what it writes stays in this container. A link in
     `source` is made anew and never followed. Return which folders are links to those of `source`, in which nothing
-    can be written, as there are too many files; never `written`.
+    can be written, as there are too many files; never `written`, nor a folder that it is in.
     """
     links, room, whole = 0, MOST_COPIED_BYTES, []
     waiting = [source]
@@ -69,7 +69,8 @@ def mirror(source: Path, target: Path, written: str) -> list[str]:
             if folder != source:
                 here.symlink_to(folder)
             continue
-        is_writable = folder == source or folder.is_relative_to(source / written)
+        results = source / written
+        is_writable = folder == source or folder.is_relative_to(results) or results.is_relative_to(folder)
         if links + len(entries) > MOST_LINKS and not is_writable:
             whole.append(str(folder.relative_to(source)))
             here.symlink_to(folder)

@@ -64,6 +64,20 @@ def test_of_too_many_files_a_whole_folder_becomes_a_link_so_that_none_is_missing
     assert not (work / "results" / "old").is_symlink()
 
 
+def test_results_can_be_written_in_a_folder_of_too_many_files(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, work = folders
+    for folder in ("out", "other/out"):
+        (source / folder).mkdir(parents=True)
+        for number in range(8):
+            (source / folder / str(number)).touch()
+    monkeypatch.setattr(entrypoint, "MOST_LINKS", 8)
+    assert entrypoint.mirror(source, work, "out/results") == ["other/out"]
+    (work / "out" / "results").mkdir()
+    assert (work / "out" / "7").is_file()
+
+
 def test_modules_are_copies_up_to_a_bound_and_a_file_that_cannot_be_read_is_a_link(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
