@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from sidecar.commands import up
 from sidecar.commands.up import ImageBuilder
 from sidecar.common.console import Console
 from sidecar.engine.docker_engine import connect
 from sidecar.settings import Settings
-from sidecar.stack import images, locustfile, requirements, workspace
+from sidecar.stack import images, locustfile, requirements, temporary, workspace
 from sidecar.stack.compose import Decided, write_env_file
 
 
@@ -37,13 +35,7 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
         _build(builder, "mock-target")
     compose = workspace.compose_for(settings, Decided(mock=True, inputs=builder.inputs), environ)
     name = f"{settings.project}-try-{os.getpid()}"
-    services = {container.service for container in engine.containers(settings.project)}
-    then = ["true"]  # what this call started, and nothing else, goes again
-    if not services:
-        then = compose.command("--profile", "*", "down")
-    elif "mock-target" not in services:
-        then = compose.command("--profile", "mock", "rm", "--stop", "--force", "mock-target")
-    with _removed_afterwards(name, then, compose.env):
+    with temporary.removed_afterwards(settings, engine, compose, name):
         checked = up.check_in_image(settings, engine, image, console, compose if likely else None)
         destination = up.decide_target(settings, checked)
         console.note(f"target: {destination.shown}")
@@ -57,25 +49,6 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
             compose.run("up", "--detach", "--no-build", "--no-recreate", "--wait", "mock-target")
         flags = ("--rm", "--no-deps", "--no-TTY", "--name", name, "--label", "io.locust-kit.role=try")
         return compose.attach("run", *flags, "locust-worker", "try")
-
-
-@contextmanager
-def _removed_afterwards(name: str, then: Sequence[str], env: Mapping[str, str]) -> Iterator[None]:
-    """Remove the container, and do what comes `then`, once the block is over or this process is gone, killed or not."""
-    # Twice: Compose fails where a container goes while it looks, as one does whose `run` was killed.
-    script = 'cat; docker rm --force "$0"; "$@" || { sleep 2; exec "$@"; }'
-    remover = subprocess.Popen(
-        ["sh", "-c", script, name, *then],
-        env=dict(env),
-        stdin=subprocess.PIPE,  # it ends with this process
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C goes to all of a terminal's processes
-    )
-    try:
-        yield
-    finally:
-        remover.communicate()
 
 
 def _build(builder: ImageBuilder, key: str) -> None:

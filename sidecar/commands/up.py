@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from sidecar.commands import plan
 from sidecar.commands.down import act
 from sidecar.common.console import Console
-from sidecar.common.errors import KitError, SettingError, StackError
+from sidecar.common.errors import SettingError, StackError
 from sidecar.common.units import gibibytes, plural
 from sidecar.engine.docker_engine import DockerEngine, EngineAbsentError, ListedContainer, connect
 from sidecar.settings import Settings, locust_options
@@ -28,6 +28,7 @@ from sidecar.stack import (
     secrets,
     state,
     target,
+    temporary,
     workspace,
 )
 from sidecar.stack.compose import Compose, Decided, write_env_file
@@ -149,17 +150,14 @@ def prepare(
     if likely:
         wanted.append("mock-target")
     locust_image, built = builder.locust_and(wanted)
-    mock = workspace.compose_for(settings, Decided(mock=True, inputs=builder.inputs), environ)
-    there = {container.service for container in engine.containers(settings.project)}
-    try:
-        checked = check_in_image(settings, engine, locust_image, console, mock if likely and not is_swarm else None)
+    mock = None
+    if likely and not is_swarm:
+        mock = workspace.compose_for(settings, Decided(mock=True, inputs=builder.inputs), environ)
+    with temporary.removed_afterwards(settings, engine, mock) as keep:
+        checked = check_in_image(settings, engine, locust_image, console, mock)
         destination = decide_target(settings, checked)
-    except KitError:
-        if likely and not there and not is_swarm:
-            mock.run("--profile", "*", "down")
-        raise
-    if likely and not destination.mock and not is_swarm:
-        mock.run("rm", "--stop", "--force", "mock-target")
+        if destination.mock:
+            keep()
     if destination.mock and "mock-target" not in wanted:
         with console.step("images", "building the mock target"):
             builder.build(["mock-target"])
