@@ -1,7 +1,7 @@
-"""Whether the containers of master and workers are those that `up` made.
+"""Check that master and workers are the containers that `up` made.
 
-Plain `docker compose` in the checkout knows nothing of what `up` decided: it makes containers anew with the shipped
-locustfile and without a target. `up` keeps what it made in its state; the containers are held against that.
+Plain `docker compose` in the checkout does not know what `up` decided. It recreates containers with the shipped
+locustfile and without a target. So `up` saves what it made, and the containers are compared with that.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _MOST_NAMED, _MOST_LINES = 3, 6
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One setting that containers have otherwise than `up` made them; no `containers`: all of them.
+    """One setting of containers that differs from what `up` made; no `containers` means all of them.
 
-    `is_default` says that they have what a `docker compose` makes that knows of no decision.
+    `is_default` means that they have the value of a plain `docker compose up`.
     """
 
     setting: str
@@ -41,7 +41,7 @@ class Difference:
 
     @property
     def words(self) -> tuple[str, str]:
-        """What is seen, and what `up` decided."""
+        """The value of the containers, and the value of `up`."""
         nothing = "the classes' own" if self.setting == "HOST" else "nothing"
         clean = Redactor()
         return clean.value(self.setting, self.seen) or nothing, clean.value(self.setting, self.decided) or nothing
@@ -52,11 +52,11 @@ class Difference:
         seen, decided = self.words
         more = f" and {len(self.containers) - _MOST_NAMED} more" if len(self.containers) > _MOST_NAMED else ""
         where = f" in {', '.join(self.containers[:_MOST_NAMED])}{more}" if self.containers else ""
-        return f"{self.setting} is {seen}{where}, `up` said {decided}"
+        return f"{self.setting} is {seen}{where}, `up` set {decided}"
 
 
 def facts(inspected: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a container of Locust was made with, by the names of the settings, from the engine's inspect."""
+    """Return the settings that a Locust container was made with, by name, from Docker's inspect."""
     config, host = inspected.get("Config") or {}, inspected.get("HostConfig") or {}
     variables = dict(str(line).partition("=")[::2] for line in config.get("Env") or [])
     of_kit = {name.removeprefix("KIT_"): text for name, text in variables.items() if name.startswith("KIT_")}
@@ -78,7 +78,7 @@ def facts(inspected: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _target(variables: Mapping[str, str]) -> str:
-    """Return where the entry point of the image takes the target from."""
+    """Return the variable from which the image's entry point takes the target."""
     own = variables.get("HOST", "")
     return variables.get("KIT_HOST") or (own if "://" in own else "") or variables.get("LOCUST_HOST", "")
 
@@ -94,7 +94,7 @@ def _is_same(name: str, text: str, other: str) -> bool:
 
 
 def _default(settings: Settings, name: str) -> str:
-    """Return what plain Compose makes of a setting, in the words of `facts`."""
+    """Return the value that plain Compose gives a setting, in the form of `facts`."""
     if name == "LOCUSTFILES_DIR":
         return str(settings.root / "locustfiles")
     if name == "LOCUST_IMAGE":
@@ -106,7 +106,7 @@ def _default(settings: Settings, name: str) -> str:
 
 
 def remember(engine: DockerEngine, settings: Settings) -> None:
-    """Write down what `up` has just made, beside what it decided."""
+    """Save what `up` has just made, in addition to what it decided."""
     made = {}
     for container in engine.containers(settings.project):
         if container.service in (MASTER, WORKER) and not container.oneoff and container.service not in made:
@@ -120,10 +120,10 @@ def remember(engine: DockerEngine, settings: Settings) -> None:
 def differences(
     engine: DockerEngine, containers: Iterable[ListedContainer], settings: Settings
 ) -> tuple[Difference, ...]:
-    """Return what is otherwise than `up` made it; only containers of another configuration are looked at more closely.
+    """Return the differences from what `up` made. Only containers with another configuration hash are inspected.
 
     Raises:
-        EngineError: the engine does not answer.
+        EngineError: Docker does not answer.
 
     """
     made = state.recall(settings).get("made") or {}
@@ -148,7 +148,7 @@ def differences(
 
 
 def seen(settings: Settings, environ: Mapping[str, str]) -> tuple[Difference, ...]:
-    """Return the same for a view: nothing in a Swarm, and nothing where the engine cannot be asked."""
+    """Return the same for a view: nothing in a Swarm, and nothing if Docker does not answer."""
     if deployment.is_swarm(settings):
         return ()
     try:
@@ -159,10 +159,10 @@ def seen(settings: Settings, environ: Mapping[str, str]) -> tuple[Difference, ..
 
 
 def refuse(found: Sequence[Difference], settings: Settings) -> None:
-    """Refuse a stack that is not the one that `up` made.
+    """Refuse a stack that differs from what `up` made.
 
     Raises:
-        StackError: names the differences.
+        StackError: there are differences. The message names them.
 
     """
     if found:
@@ -175,12 +175,12 @@ def refuse(found: Sequence[Difference], settings: Settings) -> None:
 
 
 def check(settings: Settings, environ: Mapping[str, str]) -> str:
-    """Refuse what a run would take for the stack of `up`. Where the engine cannot be asked, there is nothing to refuse.
+    """Refuse a stack that a run would mistake for the stack of `up`. Refuse nothing if Docker does not answer.
 
-    Return what is to be said of a stack about which no `up` decided, "" otherwise.
+    Return a note about a stack without an `up`, "" otherwise.
 
     Raises:
-        StackError: the stack is another checkout's, does not run, was made otherwise, or another one has its port.
+        StackError: the stack belongs to another checkout, does not run, or differs, or another stack has its port.
 
     """
     if deployment.is_swarm(settings):
@@ -199,17 +199,17 @@ def check(settings: Settings, environ: Mapping[str, str]) -> str:
     others = [container for container in every if container.project not in ("", settings.project)]
     if other := ports.container_on(settings.web_port, others):
         raise StackError(
-            f"port {settings.web_port} is that of the stack {other.project!r}, not of {settings.project!r}",
-            fix=f"make up{settings.project_word} WEB_PORT=<a free one>",
+            f"port {settings.web_port} belongs to the stack {other.project!r}, not to {settings.project!r}",
+            fix=f"make up{settings.project_word} WEB_PORT=<a free port>",
         )
     master = next((container for container in ours if container.service == MASTER), None)
     if is_known(settings) or master is None:
         return ""
     has = facts(engine.inspect(master.id) or {})
-    words = (f"{name} {has[name] or 'of the classes'}" for name in ("LOCUSTFILE", "LOCUSTFILES_DIR", "HOST"))
+    words = (f"{name} {has[name] or 'of the User classes'}" for name in ("LOCUSTFILE", "LOCUSTFILES_DIR", "HOST"))
     return f"the stack {settings.project!r} was not made by `make up` of this checkout: {', '.join(words)}"
 
 
 def is_known(settings: Settings) -> bool:
-    """Return whether an `up` of this checkout decided about the stack."""
+    """Return whether an `up` of this checkout made the stack."""
     return bool(state.recall(settings).get("decided"))

@@ -1,4 +1,4 @@
-"""Ask Locust itself, inside the image, whether the user's files can run: modules, classes, shapes, hosts."""
+"""Let Locust itself, inside the image, check the user's files: modules, classes, shapes, hosts."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from sidecar.stack.docker_command import DockerSlowError, csv_line, docker, last
 
 _TIMEOUT_SECONDS = 60
 _ENGINE_REFUSED = 125  # `docker run`'s own exit code, when the container never ran
-_TIGHT_MEMORY_BYTES = 128 * MIB  # so little that loading may crawl instead of being killed
+_TIGHT_MEMORY_BYTES = 128 * MIB  # with so little memory, loading may be very slow instead of being killed
 
 
 @dataclass(frozen=True)
 class UserClass:
     """One User class as Locust found it.
 
-    `host` is None when the class names none; `http` says that it cannot do without one, and that it must be a URL.
+    `host` is None if the class has no host. `http` means that it needs a host, which must be a URL.
     """
 
     name: str
@@ -39,7 +39,7 @@ class UserClass:
 
 @dataclass(frozen=True)
 class CodeWarning:
-    """A line of the user's files that Locust silently ignores, and what to write instead."""
+    """A line of the user's files that Locust ignores without a message, and its replacement."""
 
     file: str
     line: int | None
@@ -55,7 +55,7 @@ class CodeWarning:
 
 @dataclass(frozen=True)
 class Checked:
-    """What the user's files hold; Locust takes the first of several load shapes."""
+    """The content of the user's files. Locust uses the first of several load shapes."""
 
     user_classes: tuple[UserClass, ...]
     shapes: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class Checked:
 
 
 def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) -> str:
-    """Return a hash of all that the check depends on: the image, every file's name, size and time, the settings."""
+    """Return a hash of every input of the check: the image, each file's name, size and time, the settings."""
     digest = hashlib.sha256()
     depends_on = [
         image_id,
@@ -73,12 +73,15 @@ def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) 
         sorted(user_env.items()),
         sorted(settings.passthrough.items()),
         limits(settings),
-        (settings.target_network, settings.mock or MOCK_HOST in settings.host),  # what they reach on import
+        (
+            settings.target_network,
+            settings.mock or MOCK_HOST in settings.host,
+        ),  # the services that they reach on import
     ]
     digest.update(repr(depends_on).encode())
     files = user_files.walk(settings.locustfiles_dir, obey_ignores=False)  # the check's container has the whole folder
     if not files.is_whole:
-        digest.update(secrets.token_bytes())  # what was not seen may have changed
+        digest.update(secrets.token_bytes())  # an unseen file may have changed
     for path in files.paths:
         about = path.stat() if path.exists() else path.lstat()
         digest.update(f"{path} {about.st_size} {about.st_mtime_ns}\n".encode())
@@ -94,13 +97,13 @@ def check(
     user_env: Mapping[str, str],
     networks: Callable[[], Sequence[str]] = tuple,
 ) -> tuple[Checked, bool]:
-    """Return what the user's files hold, and whether that was known already from the same files and image.
+    """Return the content of the user's files, and whether it was already known for the same files and image.
 
-    `networks` makes ready what the files may ask for data while they are imported, and names the workers' networks.
+    `networks` starts the services that the files may call on import, and returns the workers' networks.
 
     Raises:
-        LocustfileError: they cannot run; names file and line.
-        KitError: the check itself could not be done, or the engine refuses the limits of a worker.
+        LocustfileError: they cannot run. The message names file and line.
+        KitError: the check itself failed, or Docker refuses the limits of a worker.
 
     """
     cache = settings.state_dir / "state" / "check" / f"{settings.project}.json"
@@ -115,7 +118,7 @@ def check(
 
 
 def read(answer: Mapping[str, Any], settings: Settings) -> Checked:
-    """Read the check's answer: what the files hold, or the error in it."""
+    """Read the check's answer: the content of the files, or its error."""
     problems = answer.get("problems") or []
     if not answer.get("passed"):
         first = problems[0] if problems else {"text": "the locustfile cannot run"}
@@ -130,13 +133,13 @@ def read(answer: Mapping[str, Any], settings: Settings) -> Checked:
 
 
 def code_warnings(document: Mapping[str, Any]) -> tuple[CodeWarning, ...]:
-    """Return the warnings in the check's answer, or in what was remembered of it."""
+    """Return the warnings in the check's answer, new or saved."""
     rows = document.get("warnings") or []
     return tuple(CodeWarning(row["file"], row.get("line"), row["text"], row.get("fix") or "") for row in rows)
 
 
 def _fix(problem: Mapping[str, Any], settings: Settings) -> str:
-    """Return the problem's fix, with what only the host knows: the folder's real path, and what lies around it."""
+    """Return the problem's fix, with facts that only the host knows: the folder's real path, and the files near it."""
     fix, folder = str(problem.get("fix") or ""), settings.locustfiles_dir
     if problem.get("name"):
         return locustfile.elsewhere(str(problem["name"]), settings) or fix
@@ -148,7 +151,7 @@ def _fix(problem: Mapping[str, Any], settings: Settings) -> str:
 
 
 def limits(settings: Settings) -> list[str]:
-    """Return a worker's limits as flags of `docker run`: an engine that refuses them does so before any start."""
+    """Return a worker's limits as flags of `docker run`, so that Docker refuses bad limits before anything starts."""
     memory = str(settings.worker_memory)
     cpus = [] if settings.worker_cpus is None else ["--cpus", f"{settings.worker_cpus:g}"]
     ulimit = f"nofile={settings.nofile}:{settings.nofile}"
@@ -165,7 +168,7 @@ def _ask(settings: Settings, image: str, user_env: Mapping[str, str], networks: 
                 seconds=_TIMEOUT_SECONDS,
             )
         except DockerSlowError:
-            with suppress(KitError):  # or the container would load on for ever
+            with suppress(KitError):  # or the container would never end
                 docker("rm", "--force", name, seconds=_TIMEOUT_SECONDS)
             raise _too_slow(settings) from None
     answer = _last_json(done.stdout)
@@ -175,12 +178,12 @@ def _ask(settings: Settings, image: str, user_env: Mapping[str, str], networks: 
 
 
 def _command(settings: Settings, image: str, name: str, flags: Sequence[str]) -> list[str]:
-    """Return the check's `docker run`: hardened and limited as a worker is, with the user's folder and settings."""
+    """Return the check's `docker run`: hardened and limited like a worker, with the user's folder and settings."""
     return [
         *("run", "--rm", "--name", name, "--label", "io.locust-kit.role=check"),
         *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true", "--init"),
         *limits(settings),
-        *("--tmpfs", "/tmp:size=64m,mode=1777"),  # noqa: S108  the container's own
+        *("--tmpfs", "/tmp:size=64m,mode=1777"),  # noqa: S108  inside the container
         *("--tmpfs", "/home/locust:size=128m,uid=10001,gid=10001,mode=0750"),
         *("--mount", csv_line("type=bind", f"source={settings.locustfiles_dir}", "target=/mnt/locust", "readonly")),
         *("--add-host", "host.docker.internal:host-gateway", *flags),
@@ -190,7 +193,7 @@ def _command(settings: Settings, image: str, name: str, flags: Sequence[str]) ->
 
 
 def _too_slow(settings: Settings) -> LocustfileError:
-    problem = f"loading {settings.locustfile} did not end within {_TIMEOUT_SECONDS} s"
+    problem = f"loading {settings.locustfile} took more than {_TIMEOUT_SECONDS} s"
     if settings.worker_memory < _TIGHT_MEMORY_BYTES:
         memory = f"WORKER_MEMORY is {mebibytes(settings.worker_memory)}"
         return LocustfileError(f"{problem}; {memory}", fix="make up WORKER_MEMORY=2G")
@@ -200,7 +203,7 @@ def _too_slow(settings: Settings) -> LocustfileError:
 
 
 def _last_json(stdout: str) -> dict[str, Any] | None:
-    """Return the check's JSON line: the last that is one, for the user's own prints may stand before it."""
+    """Return the check's answer: the last JSON line, because the user's own prints may come before it."""
     for line in reversed(stdout.splitlines()):
         if "passed" in (answer := state.json_object(line)):
             return answer
@@ -208,12 +211,12 @@ def _last_json(stdout: str) -> dict[str, Any] | None:
 
 
 def failure(code: int, output: str, settings: Settings) -> KitError:
-    """Return why a check container gave no answer, by its exit code and what it printed."""
+    """Return why a check container gave no answer, from its exit code and its output."""
     if code == _ENGINE_REFUSED and (known := known_cause(output)):
         return known
     if code == SIGKILL_EXIT:
         return KitError(
-            f"loading {settings.locustfile} was killed (exit code {code}), most likely for lack of memory: "
+            f"loading {settings.locustfile} was killed (exit code {code}), probably for lack of memory: "
             f"WORKER_MEMORY is {mebibytes(settings.worker_memory)}",
             fix="make up WORKER_MEMORY=2G",
         )
@@ -222,7 +225,7 @@ def failure(code: int, output: str, settings: Settings) -> KitError:
 
 @contextmanager
 def _env_file(variables: Mapping[str, str]) -> Iterator[list[str]]:
-    """Yield flags that give a container these variables, in a file: every local user sees arguments."""
+    """Yield flags that give a container these variables in a file, because every local user can read arguments."""
     plain = {name: value for name, value in variables.items() if "\n" not in value}
     with tempfile.NamedTemporaryFile("w", suffix=".env", encoding="utf-8") as file:
         file.writelines(f"{name}={value}\n" for name, value in plain.items())

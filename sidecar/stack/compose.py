@@ -1,4 +1,4 @@
-"""`docker compose` as a subprocess, with the environment that docker-compose.yml is filled from."""
+"""`docker compose` as a subprocess, with the environment for docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sidecar.stack import limits, secrets
 from sidecar.stack.docker_command import installed, last_words
 
 MOCK_HOST = "mock-target"
-_GRACE_SECONDS = 20  # above Locust's own stop timeout: it still has to report and say goodbye
+_GRACE_SECONDS = 20  # above Locust's own stop timeout: Locust then reports and disconnects
 _NO_HOST_NAME = re.compile(r"[^A-Za-z0-9.-]")
 _LONGEST_HOST_NAME = 63
 _KNOWN_ERRORS = Path(__file__).with_name("known_errors.yaml")
@@ -34,10 +34,10 @@ _ADDED = (
 
 @dataclass(frozen=True)
 class Decided:
-    """What only `up` can know: the target, the image, the proxy's user, the hashes of the images' inputs.
+    """The facts that only `up` knows: the target, the image, the proxy's user, the hashes of the images' inputs.
 
-    `master` is where `join` found the master of another machine; None for a stack that has its own. `processes` is how
-    many Locust processes each worker container has.
+    `master` is the address of another machine's master, for `join`; None if the stack has its own master. `processes`
+    is the number of Locust processes in each worker container.
     """
 
     host: str = ""
@@ -52,9 +52,9 @@ class Decided:
 def environment(
     settings: Settings, decided: Decided, environ: Mapping[str, str], master_url: str = ""
 ) -> dict[str, str]:
-    """Return the environment of one `docker compose` call: the caller's without our settings, then each as decided.
+    """Return the environment of one `docker compose` call: the caller's, with our settings as decided.
 
-    `master_url` is where the sidecar finds the master's web API; "" is the plain place.
+    `master_url` is the master's web API for the monitor; "" means the default.
     """
     ours = {*SETTINGS, "MAKEFLAGS"}
     inherited = {name: value for name, value in environ.items() if name not in ours}
@@ -82,7 +82,7 @@ def environment(
 
 
 def _elsewhere(settings: Settings, decided: Decided) -> dict[str, str]:
-    """Return the variables of workers on other machines: who may join here, or whom these workers join."""
+    """Return the variables for remote workers: who may join here, or the master to join."""
     host, port = decided.master or ("", "")
     return {
         "KIT_REMOTE_ALLOW": " ".join(settings.remote_allow),
@@ -93,7 +93,7 @@ def _elsewhere(settings: Settings, decided: Decided) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """Return a setting as docker-compose.yml takes it: nothing as nothing, a switch as 1 or 0, a list by commas."""
+    """Return a setting in the form of docker-compose.yml: a switch as 1 or 0, a list with commas."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -104,12 +104,12 @@ def _text(value: object) -> str:
 
 
 def env_file_path(settings: Settings) -> Path:
-    """Return the file that carries LOCUST_* settings of the checkout's .env into the containers."""
+    """Return the file that passes LOCUST_* settings of the checkout's .env to the containers."""
     return settings.state_dir / "state" / f"{settings.project}.env"
 
 
 def write_env_file(settings: Settings) -> None:
-    """Write the LOCUST_* of .env where docker-compose.yml picks them up, and nothing else that .env may hold."""
+    """Write the LOCUST_* of .env, and no other line of it, to the file that docker-compose.yml reads."""
     path = env_file_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = render_env_file(settings.passthrough)
@@ -118,9 +118,9 @@ def write_env_file(settings: Settings) -> None:
 
 
 def render_env_file(variables: Mapping[str, str]) -> str:
-    """Return an env file that Docker Compose reads back unchanged.
+    """Return an env file whose values Docker Compose reads unchanged.
 
-    Single quotes take everything literally; a value that holds one needs escapes.
+    Text in single quotes is literal. A value with a single quote needs escapes.
     """
     return "".join(f"{name}={_quote(value)}\n" for name, value in sorted(variables.items()))
 
@@ -141,7 +141,7 @@ class Compose:
     env: Mapping[str, str]
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the whole command line. `--env-file` keeps Compose from reading .env by rules of its own."""
+        """Return the whole command line. With `--env-file`, Compose does not read .env by itself."""
         files = ["-f", str(self.root / "docker-compose.yml")]
         for variable, name in _ADDED:
             if self.env.get(variable):
@@ -151,10 +151,10 @@ class Compose:
 
     @installed()
     def run(self, *arguments: str, timeout: float = 300) -> str:
-        """Run it to its end and return what it printed.
+        """Run it to its end and return its output.
 
         Raises:
-            StackError: it failed; a known cause in one line, else its own last words.
+            StackError: it failed. The message is a known cause in one line, or the last line of the output.
 
         """
         try:
@@ -170,25 +170,25 @@ class Compose:
                 errors="replace",
             )
         except subprocess.TimeoutExpired:
-            raise StackError(f"docker compose {arguments[0]} did not end within {timeout:.0f} s") from None
+            raise StackError(f"docker compose {arguments[0]} took more than {timeout:.0f} s") from None
         if done.returncode:
             raise explain(done.stdout, arguments[0])
         return done.stdout
 
     @installed()
     def attach(self, *arguments: str) -> int:
-        """Run it on the caller's own terminal; its exit code."""
+        """Run it on the caller's own terminal; return its exit code."""
         return subprocess.run(self.command(*arguments), env=dict(self.env), check=False).returncode
 
     @installed()
     def print_plain(self, *arguments: str, out: TextIO) -> int:
-        """Run it and write what it prints to `out`, without the escapes that only a terminal reads; its exit code."""
+        """Run it, write its output to `out` without terminal escapes, and return its exit code."""
         with subprocess.Popen(self.command(*arguments), env=dict(self.env), stdout=subprocess.PIPE) as process:
             try:
                 for line in process.stdout or ():
                     out.write(without_escapes(line.decode(errors="replace")))
                     out.flush()
-            except BaseException:  # nobody reads any longer: a command that follows would never end by itself
+            except BaseException:  # the reader is gone; a command with `--follow` would never end by itself
                 process.terminate()
                 raise
         return process.returncode
@@ -200,13 +200,13 @@ def without_escapes(text: str) -> str:
 
 
 def explain(output: str, verb: str) -> KitError:
-    """Return the error that a failed `docker compose VERB` means, in one line."""
+    """Return the one-line error for a failed `docker compose VERB`."""
     return known_cause(output) or StackError(f"docker compose {verb} failed: {last_words(output) or 'no output'}")
 
 
 def known_cause(output: str) -> KitError | None:
-    """Return the error behind what the engine said, when it is one that people meet; else None."""
-    import yaml  # noqa: PLC0415  costly, and of use only where something failed
+    """Return the known cause of Docker's message, or None."""
+    import yaml  # noqa: PLC0415  slow to import, and only needed after a failure
 
     for known in yaml.safe_load(_KNOWN_ERRORS.read_text(encoding="utf-8")):
         match = re.search(known["pattern"], output)

@@ -1,4 +1,4 @@
-"""Where the pages of a stack are: on this machine, or on whichever node of the Swarm the master runs."""
+"""The address of a stack's pages: this machine, or the Swarm node with the master."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # half of the verbs do without it
 
 @dataclass(frozen=True)
 class Deployment:
-    """The address at which master and leading sidecar answer, and what opens the sidecar's door."""
+    """The address of the master and the leading monitor, and the token for the monitor."""
 
     host: str = "127.0.0.1"
     token: str = ""
@@ -35,7 +35,7 @@ def is_swarm(settings: Settings) -> bool:
 
 
 def refuse(settings: Settings, instead: str) -> None:
-    """Refuse a command of one machine for a stack that runs on a Swarm; `instead` is what to do.
+    """Refuse a command for one machine if the stack runs on a Swarm; `instead` is the fix.
 
     Raises:
         StackError: this project was last started by swarm-up.
@@ -49,7 +49,7 @@ def locate(settings: Settings) -> Deployment:
     """Find the pages of this project.
 
     Raises:
-        StackError: it is in a Swarm, and its master runs on no node.
+        StackError: it is in a Swarm, and its master does not run on any node.
 
     """
     if not is_swarm(settings):
@@ -61,7 +61,7 @@ def locate(settings: Settings) -> Deployment:
     if node is None:
         reasons = {task.error or task.state for task in fleet.wanted(MASTER)}
         raise StackError(
-            f"the master of the stack {settings.project!r} runs on no node ({', '.join(sorted(reasons)) or 'no task'})",
+            f"the master of the stack {settings.project!r} does not run ({', '.join(sorted(reasons)) or 'no task'})",
             fix=f"make swarm-diagnose{settings.project_word}",
         )
     token = secrets.read(settings, "CLUSTER_TOKEN")
@@ -69,7 +69,7 @@ def locate(settings: Settings) -> Deployment:
 
 
 def reader(settings: Settings, timeout_seconds: float = 2.0) -> SidecarReader:
-    """Return the sidecar of this project: the leading one in a Swarm."""
+    """Return the monitor of this project; in a Swarm, the leading one."""
     from sidecar.client.reader import SidecarReader  # noqa: PLC0415  half of the verbs do without it
 
     deployment = locate(settings)

@@ -1,4 +1,4 @@
-"""The docker command, for what the engine's API is not asked: building, running in the foreground, removing."""
+"""The docker command, for building, running in the foreground and removing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.common.errors import StackError
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Say in one line that the docker command is missing."""
+    """Return the error for a missing docker command."""
     try:
         yield
     except FileNotFoundError:
@@ -27,12 +27,12 @@ class DockerSlowError(StackError):
 def docker(
     *arguments: str, what: str = "", seconds: float = 60.0, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run one docker command without input; return its exit code and what it printed.
+    """Run one docker command without input; return its exit code and its output.
 
     `what` names the command in an error: "docker VERB" unless given.
 
     Raises:
-        DockerSlowError: it did not end in time.
+        DockerSlowError: it took too long.
         StackError: it is not installed, or could not be run.
 
     """
@@ -50,16 +50,16 @@ def docker(
                 env=env,
             )
     except subprocess.TimeoutExpired:
-        raise DockerSlowError(f"{what} did not end within {seconds:.0f} s") from None
+        raise DockerSlowError(f"{what} took more than {seconds:.0f} s") from None
     except OSError as error:
         raise StackError(f"{what} could not be run: {error}") from None
 
 
 def printed(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str, str] | None = None) -> str:
-    """Run one docker command for `what`; return what it printed.
+    """Run one docker command for `what`; return its output.
 
     Raises:
-        StackError: it failed, with its own last words.
+        StackError: it failed. The message has the last line of its output.
 
     """
     done = docker(*arguments, what=what, seconds=seconds, env=env)
@@ -69,13 +69,13 @@ def printed(*arguments: str, what: str, seconds: float = 60.0, env: Mapping[str,
 
 
 def last_words(output: str) -> str:
-    """Return the line of an output that most likely names the cause: the last with an error, else the last."""
+    """Return the line of an output that probably has the cause: the last one with an error, or the last one."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return next((line for line in reversed(lines) if "rror" in line), lines[-1] if lines else "")
 
 
 def csv_line(*fields: str) -> str:
-    """Return the value of `--mount` or `--secret`, which Docker reads as a line of CSV."""
+    """Return the value of `--mount` or `--secret`, which is a line of CSV."""
     line = io.StringIO()
     csv.writer(line).writerow(fields)
     return line.getvalue().strip()

@@ -1,4 +1,4 @@
-"""Which images are stale, and how they are built. An image is stale when its inputs' hash is not on its label."""
+"""Find and build stale images. An image is stale if its label does not have the hash of its inputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BUILD_TIMEOUT_SECONDS = 1800
 
 @dataclass(frozen=True)
 class Image:
-    """One image of ours: its name, the Compose service that builds it, and the paths it is made from."""
+    """One image of the kit: its name, the Compose service that builds it, and the paths of its inputs."""
 
     key: str
     service: str
@@ -52,7 +52,7 @@ IMAGES: Mapping[str, Image] = {
 
 
 def inputs_hash(root: Path, image: Image, base_image: str) -> str:
-    """Return the SHA-256 over everything that an image is built from: paths, bytes, execute bits and the base image."""
+    """Return the SHA-256 of an image's inputs: paths, bytes, execute bits and the base image."""
     digest = hashlib.sha256(f"base {base_image}\n".encode())
     for path in _files(root, image.sources):
         relative = path.relative_to(root).as_posix()
@@ -76,7 +76,7 @@ def all_hashes(settings: Settings) -> dict[str, str]:
 
 
 def stale(engine: DockerEngine, hashes: Mapping[str, str], keys: Sequence[str]) -> list[Image]:
-    """Return those of the named images that are missing or were built from other inputs."""
+    """Return the named images that are missing or were built from other inputs."""
     return [IMAGES[key] for key in keys if _label(engine, IMAGES[key].name) != hashes[key]]
 
 
@@ -86,10 +86,10 @@ def _label(engine: DockerEngine, name: str) -> str | None:
 
 
 def build(compose: Compose, images: Sequence[Image], log: Path, console: Console) -> None:
-    """Build images side by side in one call; the whole output goes to `log`.
+    """Build images in parallel in one call; the whole output goes to `log`.
 
     Raises:
-        StackError: a build failed; its last lines were printed.
+        StackError: a build failed. Its last lines were printed.
 
     """
     command = compose.command("--profile", "mock", "--progress", "plain", "build", *(image.service for image in images))
@@ -97,7 +97,7 @@ def build(compose: Compose, images: Sequence[Image], log: Path, console: Console
 
 
 def requirements_tag(asked: Requirements, base_id: str) -> str:
-    """Return the name of the image with the user's requirements; another file or another base gives another name."""
+    """Return the name of the image with the user's requirements. It changes with the file and the base image."""
     digest = hashlib.sha256(f"{asked.digest} {base_id}".encode()).hexdigest()
     return f"locust-kit/locust:req-{digest[:12]}"
 
@@ -150,7 +150,7 @@ def _run_build(
                 timeout=_BUILD_TIMEOUT_SECONDS,
             ).returncode
         except subprocess.TimeoutExpired:
-            raise StackError(f"the build did not end within {_BUILD_TIMEOUT_SECONDS} s", where=str(log)) from None
+            raise StackError(f"the build took more than {_BUILD_TIMEOUT_SECONDS} s", where=str(log)) from None
     if code:
         raise _build_error(log, console, why)
 
@@ -165,14 +165,12 @@ def _build_error(log: Path, console: Console, why: Callable[[Sequence[str]], str
     if known.fix:
         return known
     if reason := why(lines):
-        return StackError(f"pip could not install what requirements.txt asks for: {reason}", where=f"all of it: {log}")
-    return StackError(
-        "the images could not be built; the end of the build's output is above", where=f"all of it: {log}"
-    )
+        return StackError(f"pip could not install requirements.txt: {reason}", where=f"all of it: {log}")
+    return StackError("the images could not be built; the last lines of the build are above", where=f"all of it: {log}")
 
 
 def failed_step(output: Sequence[str]) -> list[str]:
-    """Return what the step that failed printed itself; all lines where no step says that it failed."""
+    """Return the output of the failed step; all lines if no step reports a failure."""
     failed = [match[1] for line in output if (match := _FAILED_STEP.match(line))]
     own = re.compile(rf"#{failed[-1]} [\d.]+ ?(.*)" if failed else "(.*)")
     return [match[1] for line in output if (match := own.match(line)) and (failed or line.strip())]

@@ -1,4 +1,4 @@
-"""What the figures of a run must be, from wherever it was said: THRESHOLDS, a file, locust-plugins' variables."""
+"""The limits of a run, from all sources: THRESHOLDS, THRESHOLDS_FILE, variables of locust-plugins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def thresholds(settings: Settings, environ: Mapping[str, str]) -> tuple[Threshol
     """Return every threshold of a run, each once.
 
     Raises:
-        SettingError: a file that cannot be read, or a line or variable that is no threshold.
+        SettingError: a file cannot be read, or a line or variable is not a threshold.
 
     """
     given = [*settings.thresholds, *_of_file(settings), *_of_variables({**settings.passthrough, **environ})]
@@ -29,7 +29,7 @@ def thresholds(settings: Settings, environ: Mapping[str, str]) -> tuple[Threshol
 
 
 def words(settings: Settings, given: tuple[Threshold, ...]) -> dict[str, str | float | None]:
-    """Return the limits by which a run is judged, as the plugin writes it down at its start."""
+    """Return the limits of a run, in the form that the plugin saves at its start."""
     return {
         "thresholds": " ".join(limit.text for limit in given),
         "fail_ratio_limit": fail_ratio(settings, given),
@@ -47,13 +47,13 @@ def words(settings: Settings, given: tuple[Threshold, ...]) -> dict[str, str | f
 
 
 def fail_ratio(settings: Settings, given: tuple[Threshold, ...]) -> float | None:
-    """Return FAIL_RATIO; None where a threshold over all requests takes its place."""
+    """Return FAIL_RATIO; None if a threshold over all requests replaces it."""
     replaced = any(threshold.replaces_fail_ratio for threshold in given)
     return None if replaced and not settings.said_now("FAIL_RATIO") else settings.fail_ratio
 
 
 def task_error_ratio(settings: Settings, given: tuple[Threshold, ...]) -> float | None:
-    """Return TASK_ERROR_RATIO; None where a threshold over all task runs takes its place."""
+    """Return TASK_ERROR_RATIO; None if a threshold over all task runs replaces it."""
     replaced = any(threshold.replaces_task_error_ratio for threshold in given)
     return None if replaced and not settings.said_now("TASK_ERROR_RATIO") else settings.task_error_ratio
 
@@ -82,4 +82,4 @@ def _parsed(text: str, source: str) -> tuple[Threshold, ...]:
     try:
         return threshold.parse(text)
     except ValueError as error:
-        raise SettingError(f"a threshold cannot be read in {source}", wanted=str(error)) from None
+        raise SettingError(f"{source} has an invalid threshold", wanted=str(error)) from None

@@ -1,7 +1,7 @@
-"""What can be said of the user's locustfile on the host, before any image or container.
+"""Check the user's locustfile on the host, before any image or container.
 
-Is it there, does it parse, does it use what Locust has removed? What needs Locust itself is asked inside the image
-(`check`). The files of TLS_CA, TLS_CERT and TLS_KEY are looked at here, too.
+Does it exist, does it parse, does it use something that Locust has removed? Checks that need Locust itself run inside
+the image (`check`). This module also checks the files of TLS_CA, TLS_CERT and TLS_KEY.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ REMOVED_NAMES: Mapping[str, str] = {
     "TaskSequence": "use SequentialTaskSet",
     "seq_task": "use SequentialTaskSet, which runs its tasks in order",
 }
-# Syntax that Python 3.12 and 3.13 brought; an older Python on the host cannot judge it, the image can.
+# Syntax of Python 3.12 and 3.13: an older Python on the host cannot check it, but the image can.
 _NEWER_SYNTAX = re.compile(
     r"""\bf['"]|\b[rR][fF]['"]|^\s*type\s+\w+|^\s*(?:async\s+)?def\s+\w+\s*\[|^\s*class\s+\w+\s*\["""
 )
@@ -56,19 +56,19 @@ def sources(settings: Settings) -> tuple[Path, ...]:
     """Return the Python files that LOCUSTFILE names, and the user's own modules that these import.
 
     Raises:
-        LocustfileError: a name that leads nowhere; says which files there are.
-        SettingError: LOCUSTFILES_DIR is no folder, or LOCUSTFILE points outside it.
+        LocustfileError: a name does not exist. The message lists the files that do.
+        SettingError: LOCUSTFILES_DIR is not a folder, or LOCUSTFILE is outside of it.
 
     """
     folder = settings.locustfiles_dir
     if not folder.is_dir():
         raise SettingError(f"LOCUSTFILES_DIR {folder} is not a folder", wanted="the folder with your locustfile")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise SettingError(f"LOCUSTFILES_DIR {folder} may not be read")
+        raise SettingError(f"LOCUSTFILES_DIR {folder} is not readable for this user")
     if "," in settings.locustfile and (folder / settings.locustfile).is_file():
-        problem = f"Locust takes the comma in {settings.locustfile!r} for the end of a name"
-        raise SettingError(problem, fix="give the file a name without one")
-    bases: dict[Path, Path] = {}  # of each file that is loaded: the folder in which Python looks first
+        problem = f"the comma in {settings.locustfile!r} ends a file name for Locust"
+        raise SettingError(problem, fix="give the file a name without a comma")
+    bases: dict[Path, Path] = {}  # of each loaded file: the first folder in Python's path
     for name in filter(None, map(str.strip, settings.locustfile.split(","))):
         is_package = (folder / name / "__init__.py").is_file()
         bases |= {
@@ -80,7 +80,7 @@ def sources(settings: Settings) -> tuple[Path, ...]:
 
 
 def _refuse_two_of_a_name(folder: Path, imports: Mapping[Path, Mapping[str, tuple[Path, Path]]]) -> None:
-    """Refuse locustfiles of which each would have a module of its own by one name: Python keeps the first for all."""
+    """Refuse locustfiles that import different modules of the same name, because Python loads only the first one."""
     first = {path.stem: (path, path) for path in imports}
     for modules in imports.values():
         for name, (module, importer) in modules.items():
@@ -88,10 +88,10 @@ def _refuse_two_of_a_name(folder: Path, imports: Mapping[Path, Mapping[str, tupl
             if other != module and not filecmp.cmp(other, module, shallow=False):
                 shown = [path.relative_to(folder).as_posix() for path in (importer, module, its_importer, other)]
                 raise LocustfileError(
-                    f"{shown[0]} imports {name}, which is {shown[1]}, but {shown[3]} has that name, too; "
-                    "Python loads one module of a name, so both would get the same",
+                    f"{shown[0]} imports {name}, which is {shown[1]}, but {shown[3]} has the same name; "
+                    "Python loads only one module per name, so both would get the same one",
                     where=str(folder),
-                    fix=f"rename one of the two, or run {shown[0]} and {shown[2]} apart",
+                    fix=f"rename one of the two, or run {shown[0]} and {shown[2]} separately",
                 )
 
 
@@ -100,7 +100,7 @@ def _named(folder: Path, name: str, settings: Settings) -> list[Path]:
     if not path.resolve().is_relative_to(folder.resolve()) and not path.is_symlink():
         raise SettingError(
             f"LOCUSTFILE {name!r} is outside LOCUSTFILES_DIR {folder}",
-            wanted="a name inside it",
+            wanted="a name inside that folder",
             fix=_where_it_would_be(path),
         )
     if path.is_dir():
@@ -111,7 +111,7 @@ def _named(folder: Path, name: str, settings: Settings) -> list[Path]:
     if path.is_file() and path.suffix == ".py":
         return [path]
     raise LocustfileError(
-        f"there is no locustfile {name}",
+        f"locustfile {name} does not exist",
         where=str(folder),
         wanted=_what_there_is(folder),
         fix=_hint(folder, name, settings.root),
@@ -129,11 +129,11 @@ def _mounted(folder: Path, names: str) -> str:
 
 
 def elsewhere(name: str, settings: Settings) -> str:
-    """Return the command with which a module or a file that the containers lack is there; "" when it is not found.
+    """Return the command that provides a missing module or file to the containers; "" if the file is not found.
 
     Args:
-        name: the module, or the path as it was opened in a container.
-        settings: LOCUSTFILES_DIR and LOCUSTFILE as they are.
+        name: the module, or the path that a container tried to open.
+        settings: the current LOCUSTFILES_DIR and LOCUSTFILE.
 
     """
     folder, is_file = settings.locustfiles_dir, "/" in name
@@ -143,22 +143,26 @@ def elsewhere(name: str, settings: Settings) -> str:
     else:
         path = name.replace(".", "/")
         around = [up / sub for up in folder.parents[:_MOST_UP] for sub in (path, f"{path}.py")]
-        around.insert(0, (folder / path).resolve())  # a link may lead out of the folder
+        around.insert(0, (folder / path).resolve())  # a link may point outside of the folder
     found = next((place for place in around if place.is_file() or any(place.glob("*.py"))), folder)
     root = Path(os.path.commonpath([folder, found]))
     if root == folder or len(root.parts) == 1:
         return ""
     own = [file for file in ("requirements.txt", ".env") if (folder / file).exists()]
-    moved = f", with {' and '.join(own)} moved there" if own else ""
-    opened = f", and open it by way of __file__: paths begin in {_WORK}" if is_file and name[0] != "/" else ""
+    moved = f", after you move {' and '.join(own)} there" if own else ""
+    opened = (
+        f", and open it relative to __file__, because the working directory is {_WORK}"
+        if is_file and name[0] != "/"
+        else ""
+    )
     names = [str(folder.relative_to(root) / part.strip()) for part in settings.locustfile.split(",")]
-    return f"{_mounted(root, ','.join(names))}{moved}{opened} ({found} is there)"
+    return f"{_mounted(root, ','.join(names))}{moved}{opened} (it has {found})"
 
 
 def _what_there_is(folder: Path) -> str:
     there = sorted(path.name for path in folder.glob("*.py"))
     if not there:
-        return "a .py file with a User class; there is none in this folder"
+        return "a .py file with a User class, but the folder has no .py file"
     more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
     return f"one of {', '.join(there[:_MOST_NAMED])}{more}"
 
@@ -174,7 +178,7 @@ def _hint(folder: Path, name: str, root: Path) -> str:
 
 
 def _imports(folder: Path, locustfile: Path, base: Path) -> dict[str, tuple[Path, Path]]:
-    """Return each module of the user's that a locustfile imports, or one of these does: where it is, and who does.
+    """Return each of the user's modules that a locustfile imports, directly or not, with its path and its importer.
 
     Python looks beside the locustfile first, then in LOCUSTFILES_DIR.
     """
@@ -201,7 +205,7 @@ def _module(bases: Sequence[Path], name: str) -> Path | None:
 
 
 def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield the level and the name of each import; what a `from` import names may be a module as well."""
+    """Yield the level and the name of each import. A name in a `from` import may be a module, too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
@@ -219,10 +223,10 @@ def _parse_quietly(path: Path) -> ast.Module | None:
 
 
 def check(paths: Sequence[Path], folder: Path) -> None:
-    """Refuse what is surely wrong in these files.
+    """Refuse files with certain errors.
 
     Raises:
-        LocustfileError: a syntax error, or something that Locust removed, with file and line.
+        LocustfileError: a syntax error, or the use of something that Locust removed, with file and line.
 
     """
     for path in paths:
@@ -242,7 +246,7 @@ def check(paths: Sequence[Path], folder: Path) -> None:
 
 
 def may_be_newer(error: SyntaxError, python: tuple[int, int]) -> bool:
-    """Return whether the host's Python may be too old to judge the line; the check inside the image then decides."""
+    """Return whether the host's Python may be too old for the line. The check inside the image then decides."""
     if python >= IMAGE_PYTHON:
         return False
     return "f-string" in (error.msg or "") or bool(_NEWER_SYNTAX.search(error.text or ""))
@@ -255,11 +259,11 @@ def _syntax(name: str, error: SyntaxError | ValueError, source: bytes) -> Locust
         text = f": {error.text.strip()}" if error.text and error.text.strip() else ""
         fix = "save it as UTF-8" if "utf-8" in str(error.msg).lower() else ""
         return LocustfileError(f"syntax error: {error.msg}{text}", where=f"{name} line {error.lineno}", fix=fix)
-    return LocustfileError(f"not Python text: {error}", where=name)
+    return LocustfileError(f"not a Python source file: {error}", where=name)
 
 
 def removed(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
-    """Yield (line, what is used, what to use instead) for each thing that Locust no longer has."""
+    """Yield (line, use, replacement) for each use of something that Locust has removed."""
     aliases = _event_aliases(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "locust":
@@ -274,7 +278,7 @@ def removed(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
 
 
 def _event_aliases(tree: ast.Module) -> frozenset[str]:
-    """Return the names under which this file knows `locust.events`."""
+    """Return the names of `locust.events` in this file."""
     return frozenset(
         alias.asname or alias.name
         for node in ast.walk(tree)
@@ -297,16 +301,16 @@ def _event(node: ast.expr, aliases: frozenset[str]) -> str:
 
 
 def check_tls(settings: Settings) -> None:
-    """Refuse files that the users in the containers could not use.
+    """Refuse files that the users in the containers cannot use.
 
     Raises:
-        SettingError: one is missing, unreadable to others, or not what it should be.
+        SettingError: a file is missing, unreadable for others, or has the wrong content.
 
     """
     named = {"TLS_CA": settings.tls_ca, "TLS_CERT": settings.tls_cert, "TLS_KEY": settings.tls_key}
     if settings.tls_key and not settings.tls_cert:
         raise SettingError(
-            f"TLS_KEY is {settings.tls_key!r} without TLS_CERT", wanted="the certificate that it is the key of"
+            f"TLS_KEY is {settings.tls_key!r} without TLS_CERT", wanted="TLS_CERT with the certificate of this key"
         )
     paths = {name: settings.locustfiles_dir / file for name, file in named.items() if file}
     for name, path in paths.items():
@@ -316,14 +320,14 @@ def check_tls(settings: Settings) -> None:
         if "TLS_CA" in paths:
             context.load_verify_locations(paths["TLS_CA"])
     except (OSError, ssl.SSLError) as error:
-        raise SettingError(f"TLS_CA {paths['TLS_CA']} holds no certificate in PEM form: {error}") from None
+        raise SettingError(f"TLS_CA {paths['TLS_CA']} has no certificate in PEM form: {error}") from None
     try:
         if "TLS_CERT" in paths:
-            context.load_cert_chain(paths["TLS_CERT"], paths.get("TLS_KEY"), password="")  # asks nobody for one
+            context.load_cert_chain(paths["TLS_CERT"], paths.get("TLS_KEY"), password="")  # no prompt for a passphrase
     except (OSError, ssl.SSLError) as error:
         raise SettingError(
-            f"TLS_CERT {paths['TLS_CERT']} cannot be used with its key: {error}",
-            wanted="a certificate in PEM form, with the key that belongs to it and has no passphrase",
+            f"TLS_CERT {paths['TLS_CERT']} does not work with its key: {error}",
+            wanted="a certificate in PEM form, with its own key without a passphrase",
         ) from None
 
 
@@ -337,8 +341,8 @@ def _check_readable(name: str, path: Path) -> None:
     if not stat.S_ISREG(mode) or not mode & stat.S_IROTH:
         raise SettingError(
             f"{name}: {path} has the mode {stat.filemode(mode)}",
-            wanted="a file that others may read: Locust runs in its container as a user of its own",
+            wanted="a file that others may read, because Locust runs as another user in its container",
             fix=f"chmod o+r {path}",
         )
-    if path.read_bytes().startswith(user_file.MARKS):  # OpenSSL passes over the certificate behind it
+    if path.read_bytes().startswith(user_file.MARKS):  # OpenSSL skips the certificate after the mark
         raise SettingError(f"{name}: {path} begins with a byte order mark", fix="save it as UTF-8 without a mark")

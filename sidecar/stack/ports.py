@@ -1,4 +1,4 @@
-"""Who holds a port that the stack wants to publish."""
+"""The holder of a port that the stack publishes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EVERYWHERE = frozenset({"0.0.0.0", "", "::"})  # noqa: S104  compared, never bo
 
 
 def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:
-    """Refuse a port that somebody else holds; our own running stack may.
+    """Refuse a port that is in use, except by this stack itself.
 
     Raises:
         StackError: names the port, the setting and the holder.
@@ -29,20 +29,20 @@ def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:
         if holder is None or (holder.container and holder.container.project == settings.project):
             continue
         raise StackError(
-            f"port {port} ({setting}) is taken by {holder.text}", fix=_fix(setting, port, holder.container)
+            f"port {port} ({setting}) is in use by {holder.text}", fix=_fix(setting, port, holder.container)
         )
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a port; `container` when it is one of this engine's."""
+    """The holder of a port; `container` if it is a container of this engine."""
 
     text: str
     container: ListedContainer | None = None
 
 
 def holder_of(port: int, containers: Sequence[ListedContainer], address: str = _LOOPBACK) -> Holder | None:
-    """Return who holds a port of an address of this machine; None when it is free."""
+    """Return the holder of a port at an address of this machine; None if the port is free."""
     container = container_on(port, containers, address)
     if container is not None:
         return Holder(_describe(container), container)
@@ -68,27 +68,27 @@ def _describe(holder: ListedContainer) -> str:
 def _fix(setting: str, port: int, holder: ListedContainer | None) -> str:
     other = f"make up {setting}={port + 100 if port + 100 < 65536 else port - 100}"  # noqa: PLR2004  the end of TCP's ports
     if holder and holder.service == "locust-master":
-        return f"{other}, or end that stack: make down PROJECT={holder.project}"
+        return f"{other}, or stop that stack: make down PROJECT={holder.project}"
     return other
 
 
 def _is_free(port: int, address: str) -> bool:
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that only lingers is free
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
         try:
             trial.bind((address, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
-            if error.errno in (errno.EACCES, errno.EPERM):  # a low port: the daemon may bind it, we may not
+            if error.errno in (errno.EACCES, errno.EPERM):  # a low port: the daemon may bind it, this user may not
                 return True
             raise
     return True
 
 
 def _process_on(port: int) -> str:
-    psutil: Any = importlib.import_module("psutil")  # only needed to name a culprit, slow to import, and untyped
-    unseen = "a process that this user may not see"
+    psutil: Any = importlib.import_module("psutil")  # only needed to name the holder, slow to import, and untyped
+    unseen = "a process that this user cannot see"
     try:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):

@@ -1,7 +1,7 @@
-"""As which user the docker-proxy may open the engine's socket, seen from where it runs: inside a container.
+"""Find the user with which the docker-proxy may open the engine's socket, from inside a container.
 
-On Docker Desktop and in virtual machines the socket inside is another file than the one outside, so the group
-outside says nothing.
+On Docker Desktop and in virtual machines, the socket inside a container is another file than the one outside. So the
+group outside does not help.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _OTHERS_MAY = 0o006
 
 
 def choose(uid: int, gid: int, mode: int) -> str:
-    """Return the least user (`uid:gid`) that may read and write a socket of this owner, group and mode.
+    """Return the user (`uid:gid`) with the fewest rights that may use a socket of this owner, group and mode.
 
-    A socket of root:root with mode 0660 is open to nobody in group 0: no user id 0 is needed for it.
+    `nobody` in group 0 may open a socket of root:root with mode 0660, so user id 0 is not needed.
     """
     if mode & _OTHERS_MAY == _OTHERS_MAY:
         return f"{_NOBODY}:{_NOBODY}"
@@ -33,7 +33,7 @@ def choose(uid: int, gid: int, mode: int) -> str:
 
 
 def find(cache: Path, socket: Path, image: str, image_id: str) -> str:
-    """Return the user for the proxy: from the cache while the socket is the same one, else asked inside `image`."""
+    """Return the user for the proxy: from the cache for the same socket, else from a container of `image`."""
     key = f"{_outside(socket)} {image_id}"
     known = state.read(cache)
     if known.get("key") == key and isinstance(known.get("user"), str):
@@ -68,4 +68,4 @@ def _inside(image: str) -> tuple[int, int, int]:
 
 
 def _unseen(why: str) -> StackError:
-    return StackError(f"the engine's socket could not be looked at from inside a container: {why}")
+    return StackError(f"the engine's socket could not be checked from inside a container: {why}")

@@ -1,4 +1,4 @@
-"""Wait until the master counts the workers it should, and say what is wrong when it does not."""
+"""Wait until the expected workers are registered at the master, or report what is wrong."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from sidecar.locust_api.connection import MasterError, MasterGuardedError
 DEADLINE_SECONDS = 90.0
 _LOOK_EACH_SECONDS = 0.3
 _CONTAINERS_EACH_SECONDS = 2.0
-_GIVE_UP_AFTER_LOOKS = 5  # a container that is down this many looks in a row does not come up by itself
+_GIVE_UP_AFTER_LOOKS = 5  # a container that is down in this many looks in a row does not start by itself
 _LOG_LINES = 8
-_HOSTNAME_LENGTH = 12  # of a container's id, which is its host name
+_HOSTNAME_LENGTH = 12  # the part of a container's id that is its host name
 _DOWN = frozenset({"exited", "restarting", "dead"})
 _LOCUST_SERVICES = frozenset({"locust-master", "locust-worker"})
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Time, passed in so that tests need not wait."""
+    """The clock, passed in so that tests need not wait."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -33,7 +33,7 @@ class Clock:
 
 @dataclass
 class WorkerWait:
-    """One wait for workers, and the containers meanwhile: are any down, and do they stay down?"""
+    """One wait for workers. Meanwhile it checks whether a container is down and stays down."""
 
     engine: DockerEngine
     project: str
@@ -49,7 +49,7 @@ class WorkerWait:
         self.end = self.clock.now() + self.deadline_seconds
 
     def pause(self, seconds: float) -> bool:
-        """Look at the containers every two seconds, and sleep; return False once the time is over.
+        """Check the containers every two seconds, and sleep; return False after the deadline.
 
         Raises:
             StackError: a container cannot live; its last log lines were printed.
@@ -68,22 +68,22 @@ class WorkerWait:
         return True
 
     def cannot_live(self, container: ListedContainer) -> StackError:
-        """Print a container's last log lines, and return what is to be said of its end."""
+        """Print a container's last log lines, and return the error about its end."""
         about = (self.engine.inspect(container.id) or {}).get("State") or {}
         killed = ", killed for lack of memory" if about.get("OOMKilled") else ""
         self.console.line()
         for line in self.engine.logs(container.id, _LOG_LINES):
             self.console.line(f"    {container.name} | {line}")
         return StackError(
-            f"{container.name} does not stay up: it ended with exit code {about.get('ExitCode', '?')}{killed}",
+            f"{container.name} keeps exiting: its last exit code was {about.get('ExitCode', '?')}{killed}",
             where="its last log lines are above",
             fix="make logs, make down",
         )
 
     def registered(self, web: LocustApi, wanted: int, *, others: bool = False) -> str:
-        """Wait until `wanted` workers are registered; return how that is known, in a few words.
+        """Wait until `wanted` workers are registered; return a few words on the source of this fact.
 
-        `others` says that workers of other machines may be among those that the master counts.
+        With `others`, the master may also count workers of other machines.
 
         Raises:
             StackError: they did not register in time, or a container cannot live; its last log lines were printed.
@@ -107,12 +107,12 @@ class WorkerWait:
         )
 
     def healthy(self, wanted: int) -> str:
-        """Wait until `wanted` workers hear the master of another machine, which their health tells.
+        """Wait until `wanted` workers hear the master of another machine, as their health checks show.
 
-        Return how that is known, in a few words.
+        Return a few words on the source of this fact.
 
         Raises:
-            StackError: they did not in time, or a container cannot live; its last log lines were printed.
+            StackError: they did not in time, or a container keeps exiting. Its last log lines were printed.
 
         """
         while (healthy := _healthy(self.engine, self.project)) != wanted:
@@ -131,7 +131,7 @@ def _healthy(engine: DockerEngine, project: str) -> int:
 
 
 def _count(web: LocustApi, engine: DockerEngine, project: str) -> tuple[int | None, bool]:
-    """Return how many workers there are, None while nothing answers; and whether containers had to be asked."""
+    """Return the number of workers, None while nothing answers; and whether it comes from the containers."""
     try:
         status = web.status()
         if status is not None and "workers_connected" in status:
@@ -144,10 +144,10 @@ def _count(web: LocustApi, engine: DockerEngine, project: str) -> tuple[int | No
 
 
 def _living(workers: Sequence[str], containers: Sequence[ListedContainer]) -> int:
-    """Return how many of the master's workers live in a container of the stack.
+    """Return how many of the master's workers run in a container of the stack.
 
-    A worker that was replaced while it started says no goodbye, and the master counts it for seconds to come; its id
-    begins with its container's.
+    A worker that was replaced during its start does not sign off, and the master counts it for some seconds. The id of
+    a worker begins with the id of its container.
     """
     there = {
         container.id[:_HOSTNAME_LENGTH]

@@ -1,4 +1,4 @@
-"""Workers of other machines, on the master's side: the address that is opened for them, and what is said of it."""
+"""Workers of other machines, on the master's side: the published address, and the text about it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from sidecar.settings.addresses import LOCUST_PORT
 from sidecar.stack import ports
 
 GATE = "gate"
-_FAR_AWAY = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # documentation's; nothing is sent there
+_FAR_AWAY = {
+    socket.AF_INET: "192.0.2.1",
+    socket.AF_INET6: "2001:db8::1",
+}  # an address for documentation; nothing is sent there
 
 
 def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:
-    """Refuse an address that cannot be opened for workers of other machines.
+    """Refuse an address that cannot be published for workers of other machines.
 
     Raises:
-        SettingError: it is no address of this machine, or MASTER was given, which is for `join`.
-        StackError: somebody else holds port 5557 there.
+        SettingError: this machine does not have the address, or MASTER is set, which is for `join`.
+        StackError: port 5557 is in use there.
 
     """
     if settings.said_now("MASTER"):
         raise SettingError(
-            "MASTER names the master of another machine, and up starts one here",
-            fix="make join MASTER=..., or make up without it",
+            "MASTER is the master of another machine, but `up` starts a master on this machine",
+            fix="make join MASTER=..., or make up without MASTER",
         )
     address = settings.remote_workers
     if not address:
@@ -36,20 +39,20 @@ def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:
     if not is_own(address):
         entry = settings.given.get("REMOTE_WORKERS")
         raise SettingError(
-            f"REMOTE_WORKERS is {address}, which no interface of this machine has",
+            f"REMOTE_WORKERS is {address}, but no interface of this machine has this address",
             where=entry.source if entry else "",
             wanted="an address that `ip addr` shows",
         )
     holder = ports.holder_of(LOCUST_PORT, containers, address)
     if holder and not (holder.container and holder.container.project == settings.project):
         raise StackError(
-            f"port {LOCUST_PORT} of {address} (REMOTE_WORKERS) is taken by {holder.text}",
-            fix="end that one, or name another address of this machine",
+            f"port {LOCUST_PORT} of {address} (REMOTE_WORKERS) is in use by {holder.text}",
+            fix="stop it, or use another address of this machine",
         )
 
 
 def is_own(address: str) -> bool:
-    """Return whether an address belongs to this machine: a socket can be bound to it."""
+    """Return whether a socket can be bound to an address, so that it belongs to this machine."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as trial:
@@ -60,7 +63,7 @@ def is_own(address: str) -> bool:
 
 
 def usual_address(family: socket.AddressFamily) -> str:
-    """Return the address from which this machine reaches others; a placeholder when it has no way out."""
+    """Return the address from which this machine reaches others; a placeholder without a route."""
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as trial:
             trial.connect((_FAR_AWAY[family], 9))
@@ -70,7 +73,7 @@ def usual_address(family: socket.AddressFamily) -> str:
 
 
 def lines(settings: Settings, *, mock: bool, usual: Callable[[socket.AddressFamily], str] = usual_address) -> list[str]:
-    """Return what `up` says of an opened port: the command for the other machine, and what the port means."""
+    """Return the text of `up` about the published port: the command for the other machine, and the risk."""
     address = settings.remote_workers
     if not address:
         return []
@@ -78,17 +81,17 @@ def lines(settings: Settings, *, mock: bool, usual: Callable[[socket.AddressFami
     reached = usual(socket.AF_INET6 if ":" in address else socket.AF_INET) if everywhere else address
     text = [
         "",
-        "  Workers of other machines, from a checkout of this version with the same locustfiles and .env:",
+        "  To add workers of another machine, run this there (same version of the kit, same locustfiles and .env):",
         f"  {join_command(settings, reached)}",
         *_warning(settings, everywhere=everywhere),
     ]
     if mock:
-        text.append("  The mock target is in this machine's stack alone: no worker of another machine reaches it.")
+        text.append("  The mock target runs in this machine's stack only. Workers of other machines cannot reach it.")
     return text
 
 
 def join_command(settings: Settings, address: str) -> str:
-    """Return the command for the other machine, with the settings that both sides must be told alike."""
+    """Return the command for the other machine, with the settings that must be the same on both sides."""
     shared = [
         f"{name}={entry.raw}"
         for name, entry in settings.given.items()
@@ -101,12 +104,14 @@ def join_command(settings: Settings, address: str) -> str:
 def _warning(settings: Settings, *, everywhere: bool) -> list[str]:
     place = f"{LOCUST_PORT} on {settings.remote_workers}"
     allow = ", ".join(settings.remote_allow)
-    who = f"REMOTE_ALLOW lets in {allow}" if allow else "everybody who reaches it; REMOTE_ALLOW=10.0.0.7 names who may"
+    who = f"only {allow} (REMOTE_ALLOW)" if allow else "everyone who reaches it (REMOTE_ALLOW=10.0.0.7 restricts that)"
     text = [
         "",
-        f"  Port {place} knows no password and no encryption: who gets in can read the test and give false figures.",
-        f"  Who gets in: {who}. Keep it inside a private network.",
+        f"  Port {place} has no password and no encryption: whoever connects can read the test and send false figures.",
+        f"  Who can connect: {who}. Keep the port inside a private network.",
     ]
     if everywhere:
-        text.append("  It is open on EVERY network of this machine, a public one too: name one address instead.")
+        text.append(
+            "  It is open on EVERY network of this machine, public ones too. Set REMOTE_WORKERS to one address instead."
+        )
     return text

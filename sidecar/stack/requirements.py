@@ -1,7 +1,7 @@
-"""The user's requirements.txt with the files that it takes in, read before pip is: the kit's Locust stays as it is.
+"""Check the user's requirements.txt, and the files that it includes, before pip runs. The kit's Locust must not change.
 
-What is surely wrong is refused here, at once. pip decides the rest in the image (docker/build/pip-add); what it
-says becomes one line.
+Certain errors are refused here, at once. pip decides the rest in the image (docker/build/pip-add), and its error
+becomes one line.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MOST_SIDES = 4
 
 @dataclass(frozen=True)
 class Requirement:
-    """One line: `wanted` is its version or URL, "" for any; `certain` says that it holds in each environment."""
+    """One line. `wanted` is its version or URL, "" for any; `certain` means that it applies in every environment."""
 
     place: str
     text: str
@@ -57,23 +57,23 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Requirements:
-    """The lines of all files, and the files themselves, each by its path on the host."""
+    """The lines of all files, and the files by their paths on the host."""
 
     lines: tuple[Requirement, ...]
     files: Mapping[Path, str]
 
     @property
     def digest(self) -> str:
-        """Return a hash of what pip is given."""
+        """Return a hash of pip's input."""
         return hashlib.sha256("\0".join(self.files.values()).encode()).hexdigest()
 
     @property
     def chosen(self) -> list[str]:
-        """Return the packages whose version the user chooses."""
+        """Return the packages whose version the user sets."""
         return sorted({line.name for line in self.lines if line.wanted} - {_LOCUST})
 
     def write(self, context: Path) -> str:
-        """Write the files below a folder, in their places relative to each other; return the first one's."""
+        """Write the files below a folder, with their relative places; return the path of the first one."""
         above = os.path.commonpath([path.parent for path in self.files])
         for path, text in self.files.items():
             copy = context / path.relative_to(above)
@@ -83,22 +83,22 @@ class Requirements:
 
 
 def normal(name: str) -> str:
-    """Return a package's name as pip compares it."""
+    """Return a package's name in the form that pip compares."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def locked(settings: Settings) -> dict[str, str]:
-    """Return the version of each package in the kit's own image; nothing for another image."""
+    """Return the version of each package in the kit's own image; empty for another image."""
     if settings.locust_image:
         return {}
     return {normal(name): version for name, version in _PINNED.findall((settings.root / _LOCK).read_text("utf-8"))}
 
 
 def read(settings: Settings) -> Requirements | None:
-    """Return what the file beside the locustfile asks for; None where there is no such file.
+    """Return the content of the file beside the locustfile; None without such a file.
 
     Raises:
-        LocustfileError: it asks for another Locust than the kit's, or for a file that the build does not see.
+        LocustfileError: it requires another Locust than the kit's, or a file that the build does not see.
         SettingError: a file in another encoding.
 
     """
@@ -116,21 +116,21 @@ def read(settings: Settings) -> Requirements | None:
 
 def _other_locust(line: Requirement, version: str) -> LocustfileError:
     return LocustfileError(
-        f"{line.text} asks for another Locust than the kit's",
+        f"{line.text} requires another Locust version than the kit's",
         where=line.place,
         wanted=f"Locust {version}, or no line for Locust",
-        fix="remove the line; another Locust needs an image of your own (LOCUST_IMAGE), with 2.44.0 or newer",
+        fix="remove the line; for another Locust, 2.44.0 or newer, set LOCUST_IMAGE to an image of your own",
     )
 
 
 def _lines(path: Path, asked_at: str, files: dict[Path, str], folder: Path) -> Iterator[Requirement]:
-    """Yield the requirements of a file and of those that it takes in, each file once."""
+    """Yield the requirements of a file and of the files that it includes, each file once."""
     path = Path(os.path.normpath(path))
     if path in files:
         return
     shown = os.path.relpath(path, folder)
     try:
-        text = files[path] = user_file.read(path, shown, utf_16=True)  # as PowerShell's `pip freeze >` makes it
+        text = files[path] = user_file.read(path, shown, utf_16=True)  # the encoding of PowerShell's `pip freeze >`
     except OSError as error:
         raise LocustfileError(f"{shown} cannot be read: {error.strerror}", where=asked_at) from None
     number = 1
@@ -150,9 +150,9 @@ def _requirement(line: str, place: str) -> Requirement | None:
     text = _USER_INFO.sub("//***@", _OPTIONS.sub("", line[editable.end() :] if editable else line))
     if "://" not in text and (editable or text.startswith(".") or text.endswith(_ARCHIVE)):
         raise LocustfileError(
-            f"{text} is a file of yours, which the build of the image does not see",
+            f"{text} is a local file, which the image build does not see",
             where=place,
-            fix="remove the line: a module beside the locustfile can be imported as it is",
+            fix="remove the line, because a module beside the locustfile can be imported directly",
         )
     if named := _NAMED.match(text):
         return Requirement(place, text, normal(named["name"]), named["wanted"].strip(), not named["marker"])
@@ -161,7 +161,7 @@ def _requirement(line: str, place: str) -> Requirement | None:
 
 
 def allows(wanted: str, version: str) -> bool:
-    """Return whether a specifier such as `>=2.29,<2.44` lets a version in; True for what only pip can tell."""
+    """Return whether a specifier such as `>=2.29,<2.44` allows a version; True if only pip can decide."""
     if "://" in wanted:
         return False
     here = [int(part) for part in version.split(".")]
@@ -185,7 +185,7 @@ def _holds(clause: re.Match[str], here: list[int]) -> bool:
 
 
 def in_one_line(pip: Sequence[str], asked: Requirements, kit: Mapping[str, str]) -> str:
-    """Return why pip failed, by what it printed: who asks for what, with file and line."""
+    """Return why pip failed, from its output: which line requires what, with file and line."""
     text = "\n".join(pip)
     if conflict := _CONFLICT.search(text):
         sides = [_side(line.strip(), asked) for line in conflict[1].splitlines()]
@@ -194,9 +194,9 @@ def in_one_line(pip: Sequence[str], asked: Requirements, kit: Mapping[str, str])
         return f"{_who_asks(unmet['name'], asked)}; {unmet['package']} needs {unmet['needs']}"
     if missing := _MISSING.search(text):
         name = normal(re.split(r"[\s\[<>=!~;@]", missing[1])[0])
-        of_kit = f"; the kit's Locust runs with {name} {kit[name]}" if name in kit else ""
+        of_kit = f"; the kit's Locust uses {name} {kit[name]}" if name in kit else ""
         blind = "; the package index could not be reached" if "after connection broken by" in text else ""
-        return f"{_who_asks(name, asked)}, and pip finds none{of_kit}{blind}"
+        return f"{_who_asks(name, asked)}, but pip finds no such version{of_kit}{blind}"
     errors = [line.partition(" ")[2] for line in pip if line.lower().startswith(("error:", "×"))]
     if errors and (place := _PLACE.search(text)):
         return f"{place[2]} line {place[1]}: {errors[-1]}"
@@ -209,11 +209,11 @@ def _side(line: str, asked: Requirements) -> str:
         return line
     name, _, version = requested["text"].partition("==")
     if requested["constraint"] and normal(name) not in asked.chosen:
-        return f"the kit's Locust runs with {name} {version}"
+        return f"the kit's Locust uses {name} {version}"
     return _who_asks(name, asked)
 
 
 def _who_asks(name: str, asked: Requirements) -> str:
     plain = normal(re.split(r"[\s\[<>=!~;@]", name)[0])
-    lines = [f"{line.place} wants {line.text}" for line in asked.lines if line.name == plain]
-    return lines[0] if lines else f"a package of {NAME} wants {name}"
+    lines = [f"{line.place} requires {line.text}" for line in asked.lines if line.name == plain]
+    return lines[0] if lines else f"a package of {NAME} requires {name}"

@@ -1,7 +1,7 @@
-"""The secrets of a stack, as files that docker-compose.yml mounts: what is in an environment, `docker inspect` shows.
+"""The secrets of a stack, as files that docker-compose.yml mounts, because `docker inspect` shows an environment.
 
-The folder is closed to everyone else on this machine; a file in it is not, because a container's own user, who is
-nobody here, reads it through the mount, which asks only for the file's own mode.
+Other users of this machine cannot open the folder. The files in it are readable for all: the container's own user,
+unknown on this machine, reads them through the mount, which checks only the file's own mode.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _OF_A_CLUSTER = ("CLUSTER_TOKEN", "NOTHING")
 
 
 def names(destination: Destination | None = None) -> list[str]:
-    """Return the names of the settings that are secrets of a container; with a destination, of those that go there."""
+    """Return the names of the settings that are secrets of a container; with a destination, only the ones for it."""
     return [
         name
         for name, setting in SETTINGS.items()
@@ -26,7 +26,7 @@ def names(destination: Destination | None = None) -> list[str]:
 
 
 def write(settings: Settings) -> None:
-    """Write the secrets of this call where the containers find them; one that is not given any more is removed."""
+    """Write the secrets of this call to the containers' files. Remove the files of other secrets."""
     for name in names():
         path, value = path_of(settings, name), getattr(settings, name.lower())
         text = value if isinstance(value, str) else "\n".join(value)
@@ -37,16 +37,16 @@ def write(settings: Settings) -> None:
 
 
 def forget(settings: Settings) -> None:
-    """Remove them all."""
+    """Remove all secrets."""
     for name in (*names(), *_OF_A_CLUSTER):
         path_of(settings, name).unlink(missing_ok=True)
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return what docker-compose.yml needs to know: where each secret is, and marks that change when one does.
+    """Return the variables of docker-compose.yml: the path of each secret, and marks that change with the secrets.
 
-    A mark stands in a container's environment, so that Compose makes a new one for a new secret. The master has a mark
-    of its own: a run is not ended for an address of alerts.
+    A mark is in a container's environment, so that Compose recreates the container for a new secret. The master has its
+    own mark, so that a new alert URL does not end a run.
     """
     paths = {name: path_of(settings, name) for name in names()}
     return {
@@ -61,18 +61,18 @@ def _mark(paths: Iterable[Path]) -> str:
 
 
 def path_of(settings: Settings, name: str) -> Path:
-    """Return where a secret lies, or would."""
+    """Return the path of a secret, whether it exists or not."""
     return settings.state_dir / "secrets" / settings.project / name.lower()
 
 
 def read(settings: Settings, name: str) -> str:
-    """Return a secret; "" when there is none."""
+    """Return a secret; "" if it is not set."""
     path = path_of(settings, name)
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def replace(path: Path, value: str) -> None:
-    """Put a new file in the old one's place: a container that still mounts the old one keeps reading that."""
+    """Replace the file. A container that mounts the old file keeps reading the old one."""
     path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     atomic.write_text(path, value, mode=0o644)

@@ -1,4 +1,4 @@
-"""What `up` decided, kept for the verbs that follow: `.locust-kit/state/<project>.json`."""
+"""The decisions of `up`, saved for later verbs: `.locust-kit/state/<project>.json`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _VERSION = 1
 
 
 def path_of(root: Path, project: str) -> Path:
-    """Return where a project's state is kept."""
+    """Return the path of a project's state."""
     return root / ".locust-kit" / "state" / f"{project}.json"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return a JSON object that we wrote; empty when it cannot be read, since it can be made again."""
+    """Return a JSON object of the kit; empty if it cannot be read, because it can be made again."""
     try:
         return json_object(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -29,7 +29,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Return the JSON object that a text is; empty when it is none."""
+    """Return the JSON object in a text; empty if the text is not a JSON object."""
     try:
         document = json.loads(text)
     except ValueError:
@@ -38,7 +38,7 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def recall(settings: Settings) -> dict[str, Any]:
-    """Return what is remembered of a project's last `up` or `swarm-up`; empty when there was none."""
+    """Return the state of a project's last `up` or `swarm-up`; empty without one."""
     return read(path_of(settings.root, settings.project))
 
 
@@ -49,7 +49,7 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def remembered(root: Path, project: str) -> dict[str, str]:
-    """Return the texts of the settings that the last `up` of this project was given."""
+    """Return the texts of the settings of this project's last `up`."""
     choices = read(path_of(root, project)).get("choices")
     if not isinstance(choices, dict):
         return {}
@@ -57,33 +57,33 @@ def remembered(root: Path, project: str) -> dict[str, str]:
 
 
 def remember(settings: Settings, decided: Decided, **further: Any) -> None:  # noqa: ANN401  what JSON can hold
-    """Write down what `up` or `join` was told and decided, for the verbs that follow."""
+    """Save the settings and decisions of `up` or `join`, for later verbs."""
     known = {name: value for name, value in asdict(decided).items() if value is not None}
     document = {"choices": choices(settings), "decided": {**known, **further}}
     write(path_of(settings.root, settings.project), document)
 
 
 def note_classes(path: Path, classes: Mapping[str, Any]) -> None:
-    """Write down what the files hold now, beside what `up` decided."""
+    """Save the current content of the user's files, in addition to the decisions of `up`."""
     document = read(path)
     if document:
         write(path, {**document, "decided": {**(document.get("decided") or {}), **classes}})
 
 
 def note(path: Path, **further: Any) -> None:  # noqa: ANN401  what JSON can hold
-    """Write down more, beside what `up` decided."""
+    """Save more, in addition to the decisions of `up`."""
     write(path, {**read(path), **further})
 
 
 def remember_workers(settings: Settings) -> None:
-    """Write down how many workers there are now, beside what `up` decided."""
+    """Save the current number of workers, in addition to the decisions of `up`."""
     path = path_of(settings.root, settings.project)
     document = read(path)
     write(path, {**document, "choices": {**(document.get("choices") or {}), "WORKERS": str(settings.workers)}})
 
 
 def choices(settings: Settings) -> dict[str, str]:
-    """Return the settings worth remembering: those that somebody set and that last beyond one call."""
+    """Return the settings to save: settings that somebody set and that last beyond one call."""
     return {
         name: entry.raw
         for name, entry in settings.given.items()

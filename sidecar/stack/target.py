@@ -1,7 +1,7 @@
-"""Where the load goes. Pure.
+"""Decide the target of the load. Pure.
 
-HOST wins; then MOCK=1; then HOST or LOCUST_HOST in the user's own .env; then the classes' own hosts. None of
-these: refused, since Locust would fail each request with an empty URL.
+Precedence, highest first: HOST, MOCK=1, HOST or LOCUST_HOST in the user's own .env, the classes' own hosts. Without any
+of them the call is refused, because Locust would fail each request with an empty URL.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Target:
     """The decision.
 
     Attributes:
-        host: replaces every class's host; "" leaves each class its own.
-        shown: what to tell people.
+        host: replaces the host of every class; "" keeps the classes' own hosts.
+        shown: the text for people.
         mock: whether the mock target is needed.
 
     """
@@ -42,18 +42,18 @@ def decide(
     Args:
         host: the setting HOST, already checked; "" when not given.
         mock: the setting MOCK.
-        user_env: what files tell Locust: locust.conf, pyproject.toml, the LOCUST_* of the checkout's .env, and the .env
-            beside the locustfile.
-        classes: the User classes that will take part.
-        source: where LOCUST_HOST comes from.
+        user_env: the options of Locust in files: locust.conf, pyproject.toml, the LOCUST_* of the checkout's .env, and
+            the .env beside the locustfile.
+        classes: the User classes of the run.
+        source: the file with LOCUST_HOST.
 
     Raises:
-        SettingError: HOST and MOCK=1 contradict each other, or .env's host cannot be.
-        LocustfileError: no target at all, or a class aims at the container itself.
+        SettingError: HOST and MOCK=1 contradict each other, or the host in .env is invalid.
+        LocustfileError: there is no target, or a class aims at its own container.
 
     """
     if host and mock and not is_mock(host):
-        raise SettingError(f"HOST is {host} and MOCK is 1", wanted="one target", fix="leave one of them out")
+        raise SettingError(f"HOST is {host} and MOCK is 1", wanted="one target", fix="remove one of them")
     if host or mock:
         url = host or MOCK_URL
         return Target(url, url, is_mock(url))
@@ -87,29 +87,31 @@ def _refuse(name: str, host: str) -> None:
     try:
         if "://" in host and addresses.is_loopback(host):
             raise LocustfileError(
-                f"the class {name} aims at {host}, which inside a container is the container itself",
+                f"class {name} has the host {host}, which inside a container means the container itself",
                 wanted=addresses.from_inside(host),
                 fix=f"make up HOST={addresses.from_inside(host)}",
             )
         addresses.target_url(host)
     except ValueError as error:
         raise LocustfileError(
-            f"the class {name} has the host {host!r}",
+            f"class {name} has the host {host!r}",
             wanted=str(error),
-            fix="mend it there, or make up HOST=<that URL>",
+            fix="correct it in the class, or make up HOST=<that URL>",
         ) from None
 
 
 def _from_classes(classes: Sequence[UserClass]) -> Target:
     for user_class in classes:
-        if user_class.host and (user_class.http or "://" in user_class.host):  # another client's host may be any text
+        if user_class.host and (
+            user_class.http or "://" in user_class.host
+        ):  # the host of another client may be any text
             _refuse(user_class.name, user_class.host)
     without = [user_class.name for user_class in classes if user_class.http and not user_class.host]
     if without:
         raise LocustfileError(
-            f"no target: the class {without[0]} has no host, and HOST is not set",
+            f"no target: class {without[0]} has no host, and HOST is not set",
             fix="make up HOST=http://<your service>, or MOCK=1 for the kit's own mock target",
         )
     hosts = list(dict.fromkeys(user_class.host for user_class in classes if user_class.host))
-    shown = f"{', '.join(hosts)} (the classes' own)" if hosts else "whatever the classes' own clients reach"
+    shown = f"{', '.join(hosts)} (the classes' own)" if hosts else "the targets of the classes' own clients"
     return Target("", shown, any(is_mock(url) for url in hosts))

@@ -1,4 +1,4 @@
-"""The files of LOCUSTFILES_DIR that belong to a test: no link's inside, nor what .gitignore and .dockerignore name."""
+"""The files of LOCUSTFILES_DIR that belong to a test, without linked folders and without ignored files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _IN_REGEX = {"deep": "(?:.*/)?", "rest": "/.+", "many": "[^/]*", "one": "[^/]"}
 
 @dataclass
 class UserFiles:
-    """What a walk found: files and links, in the order of their paths; what it left out; whether it saw all."""
+    """The result of a walk: files and links in the order of their paths, the ignored paths, and whether it saw all."""
 
     paths: list[Path] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -44,8 +44,8 @@ def walk(folder: Path, needed: Collection[Path] = (), *, obey_ignores: bool = Tr
 
     Args:
         folder: the folder.
-        needed: files in it that belong to the test whatever is to be ignored: the locustfile and what it imports.
-        obey_ignores: whether the walk leaves out what .gitignore and .dockerignore name.
+        needed: files that belong to the test even if they are ignored: the locustfile and its imports.
+        obey_ignores: whether the walk leaves out the files that .gitignore and .dockerignore name.
 
     """
     found = UserFiles()

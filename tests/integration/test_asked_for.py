@@ -152,10 +152,10 @@ def test_make_passes_arguments_on(shop: Stack) -> None:
 
 def test_plain_compose_is_not_taken_for_the_stack_that_up_made(shop: Stack) -> None:
     plain_compose(shop, "up", "--detach", "--no-build", "--scale", "locust-worker=3")
-    wanted = "LOCUSTFILE is locustfile.py, `up` said tenants.py"
+    wanted = "LOCUSTFILE is locustfile.py, `up` set tenants.py"
     refused = error(shop, "run", "RUN_TIME=5s")
     assert wanted in refused
-    assert "HOST is the classes' own, `up` said http://mock-target:8080" in refused
+    assert "HOST is the classes' own, `up` set http://mock-target:8080" in refused
     assert wanted in error(shop, "scale", "WORKERS=2")
     assert wanted in shop.kit("ps").stdout
     until(lambda: wanted in shop.kit("monitor", "ONCE=1").stdout, 30, "the view to say so")

@@ -153,7 +153,7 @@ def test_try_without_any_host_is_one_line(tmp_path: Path, two_each: Stack) -> No
     done = alone.kit("try")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
-    assert "the class Visitor has no host, and HOST is not set" in line
+    assert "class Visitor has no host, and HOST is not set" in line
 
 
 def test_what_locust_ignores_is_named_at_up(two_each: Stack, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_thresholds_come_from_a_file_and_from_the_variables_of_locust_plugins(tm
     assert [one.text for one in found] == wanted
     assert limits.fail_ratio(settings, found) is None, "a threshold says it"
     assert limits.fail_ratio(settings, found[:1]) == 0
-    with pytest.raises(SettingError, match="cannot be read in LOCUST_CHECK_RPS"):
+    with pytest.raises(SettingError, match="LOCUST_CHECK_RPS has an invalid threshold"):
         limits.thresholds(settings, {"LOCUST_CHECK_RPS": "many"})
     with pytest.raises(SettingError, match=r"THRESHOLDS_FILE .*gone cannot be read: No such file"):
         limits.thresholds(load(["THRESHOLDS_FILE=gone"], {}, tmp_path), {})

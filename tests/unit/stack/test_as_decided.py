@@ -103,16 +103,16 @@ def test_a_stack_that_plain_compose_made_anew_is_refused_with_every_difference(s
     stack.as_plain_compose(*ALL)
     folder = stack.root / "locustfiles"
     assert stack.error() == (
-        "the stack 'p' was made by another command than `up`: HOST is the classes' own, `up` said "
-        "http://***@shop.example; LOCUSTFILE is locustfile.py, `up` said mine.py; "
-        f"LOCUSTFILES_DIR is {folder}, `up` said /home/me/shop → make up PROJECT=p"
+        "the stack 'p' was made by another command than `up`: HOST is the classes' own, `up` set "
+        "http://***@shop.example; LOCUSTFILE is locustfile.py, `up` set mine.py; "
+        f"LOCUSTFILES_DIR is {folder}, `up` set /home/me/shop → make up PROJECT=p"
     )
     assert all(item.is_default for item in as_decided.seen(stack.settings, stack.environ))
 
 
 def test_of_some_containers_their_names_are_said(stack: OneStack) -> None:
     stack.make("locust-worker-2", MINE, memory=512 << 20)
-    assert stack.texts() == ["WORKER_MEMORY is 512 MiB in p-locust-worker-2, `up` said 2048 MiB"]
+    assert stack.texts() == ["WORKER_MEMORY is 512 MiB in p-locust-worker-2, `up` set 2048 MiB"]
     (difference,) = as_decided.seen(stack.settings, stack.environ)
     assert not difference.is_default
 
@@ -127,7 +127,7 @@ def test_a_stack_that_no_up_has_made_is_taken_as_it_is(stack: OneStack) -> None:
     stack.as_plain_compose(*ALL)
     assert as_decided.check(stack.settings, stack.environ) == (
         "the stack 'p' was not made by `make up` of this checkout: LOCUSTFILE locustfile.py, "
-        f"LOCUSTFILES_DIR {stack.root}/locustfiles, HOST of the classes"
+        f"LOCUSTFILES_DIR {stack.root}/locustfiles, HOST of the User classes"
     )
     assert stack.texts() == []
 
@@ -166,7 +166,7 @@ def test_a_master_that_is_started_anew_is_waited_for(stack: OneStack) -> None:
 
 def test_the_port_of_another_stack_is_not_taken_for_ours(stack: OneStack) -> None:
     other = replace(stack.settings, project="q")
-    with pytest.raises(StackError, match=r"port 8089 is that of the stack 'p', not of 'q' → make up PROJECT=q"):
+    with pytest.raises(StackError, match=r"port 8089 belongs to the stack 'p', not to 'q' → make up PROJECT=q"):
         as_decided.check(other, stack.environ)
 
 
@@ -175,7 +175,7 @@ def test_the_same_port_at_another_address_of_this_machine_is_no_port_of_ours(sta
     stack.engine.answers["/containers/json"].append(container("shop", "q", ports=[port]))
     assert as_decided.check(stack.settings, stack.environ) == ""
     port["IP"] = "0.0.0.0"
-    assert stack.error().startswith("port 8089 is that of the stack 'q', not of 'p'")
+    assert stack.error().startswith("port 8089 belongs to the stack 'q', not to 'p'")
 
 
 def test_without_an_engine_nothing_is_refused(stack: OneStack) -> None:
@@ -190,7 +190,7 @@ def test_ps_tells_the_differences_and_that_nothing_runs(
     stack.as_plain_compose(*ALL)
     listing.ps(stack.settings, stack.environ, say, {"--json": ""})
     lines = capsys.readouterr().out.splitlines()
-    assert "made by another command: LOCUSTFILE is locustfile.py, `up` said mine.py → make up PROJECT=p" in lines
+    assert "made by another command: LOCUSTFILE is locustfile.py, `up` set mine.py → make up PROJECT=p" in lines
     for row in stack.engine.answers["/containers/json"]:
         row["State"] = "exited"
     with pytest.raises(StackError, match="the stack 'p' is not running"):

@@ -41,7 +41,7 @@ def accepted(folder: Path, text: str) -> None:
 
 def test_a_missing_file_is_answered_with_those_that_are_there(tmp_path: Path) -> None:
     (tmp_path / "shop.py").touch()
-    with pytest.raises(LocustfileError, match=r"no locustfile shopp\.py.*one of shop\.py"):
+    with pytest.raises(LocustfileError, match=r"locustfile shopp\.py.*one of shop\.py"):
         locustfile.sources(settings(tmp_path, "shopp.py"))
 
 
@@ -180,7 +180,7 @@ def test_a_chmod_names_the_path_that_the_file_has_here(fix: str, shown: str) -> 
     [
         (125, f"docker: Error response from daemon: {RLIMIT}\n\nRun 'docker run --help' for more\n", "NOFILE"),
         (125, "docker: Error: no such image\n\nRun 'docker run --help'\n", "docker: Error: no such image"),
-        (137, "", "killed (exit code 137), most likely for lack of memory: WORKER_MEMORY is 64 MiB"),
+        (137, "", "killed (exit code 137), probably for lack of memory: WORKER_MEMORY is 64 MiB"),
         (3, "", "could not be checked: no answer (exit code 3)"),
         (1, "pulling\nbroken\n", "could not be checked: broken (exit code 1)"),
         (1, f"the user's own code: {RLIMIT}\n", f"could not be checked: the user's own code: {RLIMIT}"),
@@ -214,7 +214,7 @@ def test_the_check_runs_under_a_workers_limits(tmp_path: Path, monkeypatch: pyte
     [
         ("WORKER_MEMORY=64m", "WORKER_MEMORY is 64 MiB → make up WORKER_MEMORY=2G"),
         ("WORKER_CPUS=0.1", "WORKER_CPUS is 0.1 → make up WORKER_CPUS=1"),
-        ("WORKERS=1", "did not end within 60 s → move slow work"),
+        ("WORKERS=1", "took more than 60 s → move slow work"),
     ],
 )
 def test_a_check_that_does_not_end_is_ended_and_says_why(
@@ -377,7 +377,7 @@ def test_a_helper_above_the_mounted_folder_is_found_and_the_words_to_type_are_sa
     said = locustfile.elsewhere("helpers", settings(folder))
     assert said.startswith(f"make up LOCUSTFILES_DIR={tmp_path} ")
     assert "locustfile.py" in said
-    assert "with requirements.txt moved there" in said
+    assert "after you move requirements.txt there" in said
     assert locustfile.elsewhere("nothing_of_the_kind", settings(folder)) == ""
 
 
@@ -386,9 +386,9 @@ def test_a_file_above_the_mounted_folder_is_found_by_the_path_that_it_had_in_the
     written(tmp_path, {"data/users.csv": "", "perf/load/locustfile.py": ""})
     by_file = locustfile.elsewhere("/home/data/users.csv", settings(folder))
     assert by_file == (
-        f"make up LOCUSTFILES_DIR={tmp_path} LOCUSTFILE=perf/load/locustfile.py ({tmp_path}/data/users.csv is there)"
+        f"make up LOCUSTFILES_DIR={tmp_path} LOCUSTFILE=perf/load/locustfile.py (it has {tmp_path}/data/users.csv)"
     )
-    assert "by way of __file__" in locustfile.elsewhere("../../data/users.csv", settings(folder))
+    assert "relative to __file__" in locustfile.elsewhere("../../data/users.csv", settings(folder))
     assert locustfile.elsewhere("../../data/others.csv", settings(folder)) == ""
 
 
@@ -401,7 +401,7 @@ def test_a_link_that_leads_out_of_the_mounted_folder_is_followed_to_the_module(t
 
 def test_a_comma_in_the_name_of_a_locustfile_is_refused(tmp_path: Path) -> None:
     written(tmp_path, {"buy,pay.py": ""})
-    with pytest.raises(SettingError, match=r"Locust takes the comma in .buy,pay\.py."):
+    with pytest.raises(SettingError, match=r"the comma in .buy,pay\.py. ends a file name"):
         locustfile.sources(settings(tmp_path, "buy,pay.py"))
 
 

@@ -38,7 +38,7 @@ def check(web: int, monitor: int, *containers: ListedContainer) -> None:
 
 
 def test_a_process_on_the_port_is_named(taken: int, free: int) -> None:
-    with pytest.raises(StackError, match=rf"port {taken} \(WEB_PORT\) is taken by the process .*{os.getpid()}"):
+    with pytest.raises(StackError, match=rf"port {taken} \(WEB_PORT\) is in use by the process .*{os.getpid()}"):
         check(taken, free)
 
 
@@ -51,7 +51,7 @@ def test_a_process_that_may_not_be_seen_is_still_a_holder(
     taken: int, free: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("psutil.net_connections", lambda **_: [])
-    with pytest.raises(StackError, match=r"a process that this user may not see"):
+    with pytest.raises(StackError, match=r"a process that this user cannot see"):
         check(taken, free)
 
 

@@ -90,7 +90,7 @@ def test_a_container_that_cannot_live_is_told_early_with_its_last_words(
         "/containers/locust-locust-master-id/logs": b"last words\n",
     }
     with pytest.raises(
-        StackError, match=r"locust-locust-master-1 does not stay up.*exit code 137, killed for lack of memory"
+        StackError, match=r"locust-locust-master-1 keeps exiting.*exit code was 137, killed for lack of memory"
     ):
         WorkerWait(engine, "locust", say, fake_time.clock()).registered(web, 2)
     assert "locust-locust-master-1 | last words" in out.getvalue()

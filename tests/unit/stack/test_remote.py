@@ -48,14 +48,14 @@ def listed(service: str, state: str = "running", project: str = "locust", **port
 
 def test_an_address_that_this_machine_has_is_taken_and_another_refused() -> None:
     remote.check(settings("REMOTE_WORKERS=127.0.0.1"), [])
-    with pytest.raises(SettingError, match=rf"REMOTE_WORKERS is {FOREIGN}, which no interface .*command line"):
+    with pytest.raises(SettingError, match=rf"REMOTE_WORKERS is {FOREIGN}, but no interface .*command line"):
         remote.check(settings(f"REMOTE_WORKERS={FOREIGN}"), [])
 
 
 def test_another_stack_that_holds_the_port_there_is_named_and_our_own_is_not() -> None:
     here = settings("REMOTE_WORKERS=127.0.0.1", "PROJECT=mine")
     remote.check(here, [listed("gate", project="mine", at_127_0_0_1=5557)])
-    with pytest.raises(StackError, match=r"5557 of 127\.0\.0\.1 .* is taken by the container other-gate-1"):
+    with pytest.raises(StackError, match=r"5557 of 127\.0\.0\.1 .* is in use by the container other-gate-1"):
         remote.check(here, [listed("gate", project="other", at_0_0_0_0=5557)])
     remote.check(here, [listed("gate", project="other", at_10_0_0_5=5557)])
 
@@ -85,9 +85,9 @@ def test_the_command_for_the_other_machine_repeats_what_both_must_be_told() -> N
 def test_an_open_port_is_warned_of_and_a_list_is_shown() -> None:
     text = told("REMOTE_WORKERS=10.0.0.5")
     assert "no password and no encryption" in text
-    assert "everybody who reaches it" in text
+    assert "everyone who reaches it" in text
     assert "EVERY network" not in text
-    assert "lets in 10.0.0.7, 10.1.0.0/16" in told("REMOTE_WORKERS=10.0.0.5", "REMOTE_ALLOW=10.0.0.7,10.1.0.0/16")
+    assert "only 10.0.0.7, 10.1.0.0/16" in told("REMOTE_WORKERS=10.0.0.5", "REMOTE_ALLOW=10.0.0.7,10.1.0.0/16")
 
 
 @pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])

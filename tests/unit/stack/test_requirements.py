@@ -58,7 +58,7 @@ def refused(folder: Path, **files: str) -> str:
 )
 def test_another_locust_is_refused_with_file_and_line(tmp_path: Path, line: str) -> None:
     told = refused(tmp_path, requirements=f"# of a laptop\n\n{line}  # pinned\nFaker\n")
-    assert "asks for another Locust than the kit's (requirements.txt line 3)" in told
+    assert "requires another Locust version than the kit's (requirements.txt line 3)" in told
     assert f"expected: Locust {LOCUST}, or no line for Locust → remove the line" in told
 
 
@@ -100,9 +100,7 @@ def test_a_file_that_is_taken_in_is_named_and_reaches_the_build(tmp_path: Path) 
 
 @pytest.mark.parametrize("line", ["./mine", "-e .", "-e mine", "mine-1.0-py3-none-any.whl", "../dist/mine.tar.gz"])
 def test_a_file_that_the_build_does_not_see_is_refused(tmp_path: Path, line: str) -> None:
-    assert "the build of the image does not see (requirements.txt line 2)" in refused(
-        tmp_path, requirements=f"six\n{line}\n"
-    )
+    assert "the image build does not see (requirements.txt line 2)" in refused(tmp_path, requirements=f"six\n{line}\n")
 
 
 def test_no_secret_of_a_url_is_shown(tmp_path: Path) -> None:
@@ -147,22 +145,22 @@ To fix this you could try to:
             "locust==2.20;os_name!=''",
             CONFLICT.format(asked="locust==2.20", kept="locust==2.47.0"),
             (
-                "requirements.txt line 1 wants locust==2.20;os_name!=''; old 1.0 depends on flask<2; the kit's Locust "
-                "runs with locust 2.47.0"
+                "requirements.txt line 1 requires locust==2.20;os_name!=''; old 1.0 depends on flask<2; the kit's "
+                "Locust uses locust 2.47.0"
             ),
         ),
         (
             "gevent==23.9.1",
             "ERROR: No matching distribution found for gevent==23.9.1",
             (
-                f"requirements.txt line 1 wants gevent==23.9.1, and pip finds none; "
-                f"the kit's Locust runs with gevent {KIT['gevent']}"
+                f"requirements.txt line 1 requires gevent==23.9.1, but pip finds no such version; "
+                f"the kit's Locust uses gevent {KIT['gevent']}"
             ),
         ),
         (
             "requests==2.31.0",
             "locust 2.47.0 has requirement requests>=2.33.1, but you have requests 2.31.0.",
-            "requirements.txt line 1 wants requests==2.31.0; locust 2.47.0 needs requests>=2.33.1",
+            "requirements.txt line 1 requires requests==2.31.0; locust 2.47.0 needs requests>=2.33.1",
         ),
         (
             "six\nno-such",
@@ -170,7 +168,10 @@ To fix this you could try to:
                 "WARNING: Retrying after connection broken by 'NewConnectionError'\n"
                 "ERROR: No matching distribution found for no-such"
             ),
-            "requirements.txt line 2 wants no-such, and pip finds none; the package index could not be reached",
+            (
+                "requirements.txt line 2 requires no-such, but pip finds no such version; "
+                "the package index could not be reached"
+            ),
         ),
         (
             "six\nfoo bar",

@@ -50,13 +50,13 @@ def test_the_mock_target_is_told_by_its_name_alone() -> None:
 
 
 def test_no_target_at_all_is_refused_with_both_ways_out() -> None:
-    with pytest.raises(LocustfileError, match=r"the class None has no host.*HOST=.*MOCK=1"):
+    with pytest.raises(LocustfileError, match=r"class None has no host.*HOST=.*MOCK=1"):
         target("", OWN, NONE)
 
 
 def test_a_class_that_aims_at_itself_is_answered() -> None:
     with pytest.raises(
-        LocustfileError, match=r"class Me aims at http://127\.0\.0\.1:5000.*http://host\.docker\.internal:5000"
+        LocustfileError, match=r"class Me has the host http://127\.0\.0\.1:5000.*http://host\.docker\.internal:5000"
     ):
         target("", UserClass("Me", "http://127.0.0.1:5000"))
 
@@ -68,7 +68,7 @@ def test_a_class_that_aims_at_locusts_own_page_is_answered_with_the_master() -> 
 
 @pytest.mark.parametrize("host", ["http://127.1:80", "http://0:80", "https://0.0.0.0"])
 def test_every_way_to_write_this_container_is_seen(host: str) -> None:
-    with pytest.raises(LocustfileError, match=r"class Me aims at .*is the container itself"):
+    with pytest.raises(LocustfileError, match=r"class Me has the host .*means the container itself"):
         target("", UserClass("Me", host))
 
 

@@ -98,7 +98,7 @@ def test_a_registry_is_a_host_with_its_path(raw: str, value: str) -> None:
 
 @pytest.mark.parametrize("raw", ["https://registry.example", "Registry.example", "a b"])
 def test_what_is_no_registry_is_refused(raw: str) -> None:
-    with pytest.raises(ValueError, match="small letters"):
+    with pytest.raises(ValueError, match="lower-case letters"):
         registry(raw)
 
 
