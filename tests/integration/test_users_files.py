@@ -169,7 +169,11 @@ def test_try_prints_each_request_of_one_pass(mine: Stack) -> None:
     assert left == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)],
+    ids=["ended", "killed", "Ctrl-C"],
+)
 def test_a_try_that_is_ended_from_outside_leaves_no_container(fresh_stack: Stack, folder: Path, number: int) -> None:
     (folder / "hangs.py").write_text(
         "import time\nfrom locust import HttpUser, task\nclass Waits(HttpUser):\n    @task\n    def wait(self):\n"
