@@ -48,19 +48,26 @@ def explain(verb: Verb) -> None:
         for flag in verb.flags:
             _print_entry(f"{flag.name} {flag.value}".rstrip(), flag.help + _one_of(flag.choices))
     if verb.words:
-        print("\nWords of this verb")
+        print("\nOnly for this verb")
         for name, about in verb.words:
             _print_entry(f"{name}=", about)
+    _print_settings(verb)
+    print("\nExit codes")
+    for code, meaning in sorted((EXITS | dict(verb.exits)).items()):
+        _print_entry(str(code), meaning, 5)
+
+
+def _print_settings(verb: Verb) -> None:
     for title, settings in sections_of(verb):
         print(f"\n{title}")
         for setting in settings:
             _print_entry(f"{setting.name}={setting.default}", f"{_first_sentence(setting.help)} ({setting.unit})")
+    if verb.needs is Needs.SETTINGS_OF_RUN:
+        print("\nOther words, such as think=0.2, are arguments that your locustfile adds.")
     if verb.settings:
-        kept = "" if verb.needs is Needs.SETTINGS_FOR_UP else " The stack keeps the other settings of the last `up`."
-        print(f"\nEach line shows NAME=default and, in brackets, the unit. .env.example has the details.{kept}")
-    print("\nExit codes")
-    for code, meaning in sorted((EXITS | dict(verb.exits)).items()):
-        _print_entry(str(code), meaning, 5)
+        print("\nEach line shows NAME=default and, in brackets, the unit. .env.example has the details.")
+        if verb.needs is not Needs.SETTINGS_FOR_UP:
+            print("The stack keeps the other settings of the last `up`.")
 
 
 def sections_of(verb: Verb) -> Iterator[tuple[str, tuple[Setting, ...]]]:
@@ -84,7 +91,7 @@ def sections_of(verb: Verb) -> Iterator[tuple[str, tuple[Setting, ...]]]:
 def _words(verb: Verb) -> str:
     if verb.name == "completion":
         return " bash|zsh|fish"
-    return " [NAME=VALUE ...]" if verb.settings else ""
+    return f"{' [ID]' if verb.bare_word else ''} [NAME=VALUE ...]" if verb.settings else ""
 
 
 def _one_of(choices: tuple[str, ...]) -> str:

@@ -211,6 +211,7 @@ GROUPS: Mapping[str, tuple[Verb, ...]] = MappingProxyType(
                     (1, "FAIL: too many failed requests or exceptions"),
                     (3, "FAIL: a threshold is missed"),
                     (4, "INVALID: something broke the measurement"),
+                    (130, "you pressed Ctrl-C twice, before the run began, or with ATTACH=1"),
                 ),
                 signals_interrupt=True,
             ),

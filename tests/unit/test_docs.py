@@ -37,7 +37,7 @@ PAGES = [
 HISTORY = [ROOT / "CHANGELOG.md", *sorted((ROOT / "docs/decisions").glob("*.md"))]
 COLUMNS_OF_THE_GUIDE = 3
 BREAKING = {"master_restart", "oom_kill", "worker_lost", "restart", "exit", "blind"}  # incidents of the same name
-OF_ONE_VERB = {"ID", "SINCE", "NOTE", "ONLY", "FORMAT", "EXPLAIN", "BUNDLE", "FROM"}
+OF_ONE_VERB = {name for verb in VERBS.values() for name, _ in verb.words}
 
 
 def page(name: str) -> str:
@@ -140,6 +140,11 @@ def test_every_command_that_is_mentioned_exists(path: Path) -> None:
 def test_every_link_within_the_checkout_leads_somewhere(path: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_page_is_on_the_map_of_the_docs() -> None:
+    listed = {link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", page("README.md"))}
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"} <= listed
 
 
 def guide_rows() -> list[list[str]]:
