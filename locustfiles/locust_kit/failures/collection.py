@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 from locust_kit.failures.classes import FailureClass
@@ -20,7 +20,7 @@ class Collection:
     """The failures of one run. `lost_rows` had no room while the disk was slow; counts are exact nevertheless."""
 
     def __init__(self) -> None:
-        self.groups: dict[GroupKey, FailureGroup] = {}
+        self.groups: defaultdict[GroupKey, FailureGroup] = defaultdict(FailureGroup)
         self.lost_rows = 0
         self._examples = 0
         self._waiting: list[Record] = []
@@ -60,13 +60,13 @@ class Collection:
         """
         for row in report["groups"]:
             key, (count, first, last) = _key(row), row[_KEY:]
-            group = self._group(key)
+            group = self.groups[key]
             group.add(int(count), float(first), float(last))
             group.workers[worker] = group.workers.get(worker, 0) + int(count)
         for row in report["examples"]:
             record = record_of(row[_KEY])
             record.worker = worker
-            self._exemplify(self._group(_key(row)), record)
+            self._exemplify(self.groups[_key(row)], record)
         if len(self.groups) > MOST_GROUPS:
             self._fold()
         for row in report["rows"]:
@@ -82,9 +82,6 @@ class Collection:
         rows, self._waiting = self._waiting, []
         return rows
 
-    def _group(self, key: GroupKey) -> FailureGroup:
-        return self.groups.setdefault(key, FailureGroup())
-
     def _exemplify(self, group: FailureGroup, record: Record) -> None:
         kept = len(group.examples)
         if kept > LATEST or self._examples < (MOST_EXAMPLES // 2 if kept else MOST_EXAMPLES):
@@ -97,7 +94,7 @@ class Collection:
             ranked = [key for key, _ in self.ranked() if (key.message == OTHERS) + (key.name == OTHERS) == level]
             for key in ranked[most:]:
                 group = self.groups.pop(key)
-                others = self._group(_folded(key, level))
+                others = self.groups[_folded(key, level)]
                 others.add(group.count, group.first, group.last)
                 for worker, count in group.workers.items():
                     others.workers[worker] = others.workers.get(worker, 0) + count
