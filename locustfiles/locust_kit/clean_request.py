@@ -62,6 +62,14 @@ def clean(request_type: Any, name: Any, response_time: Any, response_length: Any
     return _text("type", request_type), _text("name", name), time_ms, length
 
 
+def is_failed(exception: Any) -> bool:
+    """Tell whether Locust counts a request as failed. A class of the test's own may raise anything in `__bool__`."""
+    try:
+        return bool(exception)
+    except Exception:  # noqa: BLE001  as above
+        return True
+
+
 def clean_error(error: Any) -> str:
     """Return what Locust can keep of a request's error: its text, cut, which Locust would work out twice."""
     try:

@@ -34,7 +34,7 @@ from locust.user.users import PytestUser
 from requests import RequestException
 
 from locust_kit.arguments import secrets_of
-from locust_kit.clean_request import clean, clean_error, take_over
+from locust_kit.clean_request import clean, clean_error, is_failed, take_over
 from locust_kit.failures.settings import Cleaner
 from locust_kit.guard import listen_first
 from locust_kit.patches import Patches
@@ -81,11 +81,11 @@ class Printer:
         self._stats.log_request(request_type, name, time_ms, length)  # type: ignore[arg-type]  # it takes None
         took = "-" if time_ms is None else f"{time_ms:.1f}"
         kind, status = self.text(request_type), self.text(attribute(more.get("response"), "status_code") or "-")
-        is_failed = _is_true(exception)
+        has_failed = is_failed(exception)
         print(
-            f"  {'FAIL' if is_failed else 'ok  '} {kind:<6} {status:>3} {took:>8} ms {length:>9} B  {self.text(name)}"
+            f"  {'FAIL' if has_failed else 'ok  '} {kind:<6} {status:>3} {took:>8} ms {length:>9} B  {self.text(name)}"
         )
-        if is_failed:
+        if has_failed:
             self.failures += 1
             self._stats.log_error(request_type, name, clean_error(exception))
             print(f"       {type(exception).__name__}: {self.text(exception)}")
@@ -113,14 +113,6 @@ class Printer:
         kind = "" if isinstance(error, TookTooLongError) else f"{type(error).__name__}: "
         self.error(f"{self.text(name)}: {kind}{self.text(error)}{where}")
         return False
-
-
-def _is_true(exception: Any) -> bool:
-    """Tell whether Locust counts a request as failed; a class of the test's own may raise anything in `__bool__`."""
-    try:
-        return bool(exception)
-    except Exception:  # noqa: BLE001  as above
-        return True
 
 
 def tasks_of(owner: Any) -> list[Any]:

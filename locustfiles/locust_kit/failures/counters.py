@@ -80,12 +80,8 @@ class RequestCounters:
             )
         else:
             length = response_length or 0
-        has_failed = exception is not None and _is_true(exception)
-        text = None
-        if has_failed:
-            text = self._errors.text(
-                request_type, name, clean_request.clean_error(exception), lambda: self._masked(exception)
-            )
+        has_failed = exception is not None and clean_request.is_failed(exception)
+        text = self._text(request_type, name, exception) if has_failed else None
         if self._locust is not None:
             stats: Any = self._locust.stats  # its annotations know no request without a time
             stats.log_request(request_type, name, response_time, length)
@@ -107,6 +103,15 @@ class RequestCounters:
                 self._warn_of_failures(error)
         if began:
             cost.took(began)
+
+    def _text(self, request_type: str, name: str, exception: Any) -> str:
+        """Return what an error is called in Locust's table; `(others)` where that fails: Locust has to count it."""
+        try:
+            said = clean_request.clean_error(exception)
+            return self._errors.text(request_type, name, said, lambda: self._masked(exception))
+        except Exception as error:  # noqa: BLE001  as above
+            self._warn_of_failures(error)
+            return OTHERS
 
     def _masked(self, exception: Any) -> str:
         """Return an error's text as Locust writes it, without what differs from one request to the next."""
@@ -145,11 +150,3 @@ class RequestCounters:
         return self.cost.measure(
             lambda: {**self._failures.report(*pause), PERFORMANCE_KEY: self._times.rows(times, *pause)}
         )
-
-
-def _is_true(exception: Any) -> bool:
-    """Return whether Locust takes this for a failure: one that cannot be asked is one."""
-    try:
-        return bool(exception)
-    except Exception:  # noqa: BLE001  a class of the test's own may raise anything
-        return True

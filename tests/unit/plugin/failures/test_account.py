@@ -18,6 +18,7 @@ from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.capture import Capture
 from locust_kit.failures.counters import RequestCounters
 from locust_kit.performance import Performance
+from locust_kit.texts import OTHERS
 from locust_kit.writer import Writer
 
 
@@ -74,6 +75,26 @@ def test_a_part_that_breaks_is_one_warning_and_the_other_counts_on(
     assert {name: len(report[name]) for name in left} == left
     (said,) = caplog.messages
     assert re.search("counting .* failed, the run goes on: ZeroDivisionError", said)
+
+
+def test_a_failure_whose_text_cannot_be_made_is_counted_by_locust(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: Any) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr("locust_kit.locust_tables.WorkerErrors.text", fails)
+    environment = locust.env.Environment(events=Events())
+    environment.create_local_runner()
+    counters = RequestCounters()
+    counters.listen(environment)
+    environment.events.request.fire(
+        request_type="GET", name="/cart", response_time=9.0, response_length=0, exception=CatchResponseError("no")
+    )
+    assert (environment.stats.total.num_requests, environment.stats.total.num_failures) == (1, 1)
+    assert [error.error for error in environment.stats.errors.values()] == [OTHERS]
+    assert len(counters.report()["groups"]) == 1
+    assert "counting failures failed, the run goes on: ZeroDivisionError" in caplog.text
 
 
 def test_one_call_of_many_is_measured_and_reports_are_in_full() -> None:
