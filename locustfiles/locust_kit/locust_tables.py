@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from locust.env import Environment
@@ -111,10 +112,10 @@ class LocustTables:
         """Return the errors of a report by other names where there is no room for them."""
         known = self._environment.stats.errors
         fitted: dict[str, dict[str, Any]] = {}
-        count = len(known)
+        count, masked = len(known), partial(self._masker.masked, at=time.time())
         for first_key, error in errors.items():
             key, most = first_key, 0
-            for call in self._calls(error):
+            for call in calls(error["method"], error["name"], error["error"], masked):
                 most += MOST_ERRORS
                 key = StatsError.create_key(*call) if most > MOST_ERRORS else first_key
                 if key in known or key in fitted or count < most:
@@ -124,14 +125,14 @@ class LocustTables:
             fitted[key] = _together(fitted[key], named) if key in fitted else named
         return fitted
 
-    def _calls(self, error: dict[str, Any]) -> Iterator[Call]:
-        """Yield what an error may be called, from its own name to one that it shares with all others."""
-        method, name, text = error["method"], error["name"], error["error"]
-        yield method, name, text
-        yield method, name, self._masker.masked(safe(text, LONGEST_NAME), time.time()) or OTHERS
-        yield method, name, OTHERS
-        yield method, OTHERS, OTHERS
-        yield OTHERS, OTHERS, OTHERS
+
+def calls(method: str, name: str, text: str, masked: Callable[[str], str | None]) -> Iterator[Call]:
+    """Yield what an error may be called, from its own name to one that it shares with all others."""
+    yield method, name, text
+    yield method, name, masked(safe(text, LONGEST_NAME)) or OTHERS
+    yield method, name, OTHERS
+    yield method, OTHERS, OTHERS
+    yield OTHERS, OTHERS, OTHERS
 
 
 def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any
 from locust.stats import RequestStats, StatsEntry, StatsError
 
 from locust_kit import SCHEMA_VERSION
+from locust_kit.failures.mask import masked
+from locust_kit.locust_tables import calls
 from locust_kit.meters.stopping import together
 from locust_kit.run_folder import rfc3339
 from locust_kit.texts import LONGEST_NAME, OTHERS, safe
@@ -44,8 +46,8 @@ def document(
     """
     after: dict[tuple[str, str], Document] = {}
     for row in after_the_end.get("endpoints") or ():
-        key = (row["name"], row["method"])
-        key = key if key in stats.entries else (OTHERS, row["method"])
+        keys = ((row["name"], row["method"]), (OTHERS, row["method"]), (OTHERS, OTHERS))
+        key = next((key for key in keys if key in stats.entries), keys[0])
         after[key] = together(after[key], row) if key in after else row
     counted = (_less(entry, after.get((entry.name, entry.method or ""))) for entry in stats.entries.values())
     entries = sorted((entry for entry in counted if entry.num_requests), key=_rank)
@@ -119,7 +121,8 @@ def _errors(stats: RequestStats, after_the_end: Mapping[str, Any]) -> list[tuple
     for error in stats.errors.values():
         counts[_key(error.method, error.name, StatsError.parse_error(error.error))] += error.occurrences
     for row in after_the_end.get("errors") or ():
-        if (key := _key(row["method"], row["name"], row["error"])) in counts:
+        keys = (_key(*call) for call in calls(row["method"], row["name"], row["error"], masked))
+        if key := next((key for key in keys if key in counts), None):
             counts[key] -= row["occurrences"]
     return [(error, count) for error, count in counts.most_common() if count > 0]
 

@@ -12,6 +12,7 @@ from locust.event import Events
 from locust.stats import RequestStats, setup_distributed_stats_event_listeners
 from locust_kit import locust_tables, run_statistics
 from locust_kit.locust_tables import LocustTables, WorkerErrors
+from locust_kit.meters.stopping import AfterTheEnd, Stopping
 
 
 class Master:
@@ -67,6 +68,38 @@ def test_few_errors_keep_their_texts_and_above_that_those_of_one_group_share_a_r
         "no stock for order 2": 1,
         "no stock for order <n>": 7,
     }
+
+
+def test_errors_after_the_end_are_taken_out_of_whichever_row_they_are_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locust_tables, "MOST_ERRORS", 1)
+    master = Master()
+    load = [("GET", "/a", "boom"), ("GET", "/a", "gone for 7")]
+    after = [("GET", "/a", "gone for 8"), ("POST", "/b", "no"), ("POST", "/c", "no"), ("PUT", "/d", "no")]
+    for errors in (load, after):
+        worker = RequestStats()
+        for error in errors:
+            worker.log_error(*error)
+        master.take(worker)
+    assert len(master.stats.errors) == 5
+    rows = [{**dict(zip(("method", "name", "error"), error, strict=True)), "occurrences": 1} for error in after]
+    made = run_statistics.document("run", master.stats, 1.0, {"errors": rows})
+    assert [(row["error"], row["occurrences"]) for row in made["errors"]] == [("boom", 1), ("gone for <n>", 1)]
+
+
+def test_requests_after_the_end_are_taken_out_of_the_row_of_many_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locust_tables, "MOST_NAMES", 1)
+    monkeypatch.setattr(locust_tables, "_MOST_METHODS", 1)
+    master, meter, after = Master(), Stopping(), AfterTheEnd()
+    monkeypatch.setattr("locust_kit.meters.stopping.AFTER_THE_END", after)
+    after.is_on = True
+    for method, name in (("GET", "/a"), ("GET", "/b"), ("POST", "/logout")):
+        worker = RequestStats()
+        worker.log_request(method, name, 5, 1)
+        master.take(worker)
+    after.stats.log_request("POST", "/logout", 5, 1)
+    assert ("(others)", "(others)") in master.stats.entries
+    made = run_statistics.document("run", master.stats, 1.0, Stopping.merged({"w": meter.document()}))
+    assert sum(row["requests"] for row in made["endpoints"]) == made["figures"]["requests"] == 2
 
 
 def test_a_worker_reports_few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
