@@ -95,7 +95,7 @@ def sentences(text: str) -> list[str]:
         sentence
         for part in re.split(r"\n\n|\n(?=\s+\w+: )", text)
         for sentence in _SENTENCE_END.split(" ".join(part.split()))
-        if sentence
+        if sentence and "│" not in sentence  # a drawing
     ]
 
 

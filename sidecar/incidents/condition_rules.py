@@ -18,7 +18,7 @@ THROTTLED_SECONDS = 10.0
 NO_LONGER_HIGH_PERCENT = 85.0
 FORECAST_SECONDS, FORECAST_OVER_SECONDS = 600.0, 1200.0
 FORECAST_ROUNDS = 2
-FORECAST_GONE_SECONDS = 10.0  # a forecast that pauses for a round or two is the same one
+FORECAST_GONE_SECONDS = 10.0  # a forecast may be missing for a round or two and still be the same forecast
 FAILURE_WINDOW = timedelta(seconds=10)
 _KEPT = 64  # ten seconds at two readings a second, thrice
 LOOP_RESTARTS = 3
@@ -27,7 +27,7 @@ LOOP_WINDOW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a condition is about: a container within one start of it, or (all None) the run as a whole."""
+    """What a condition is about: one start of a container, or (with None in all fields) the run as a whole."""
 
     project: str | None = None
     service: str | None = None
@@ -39,11 +39,12 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class ConditionReading:
-    """A condition in one round: `bad` enough to open an incident, `good` enough to close it, or in between.
+    """A condition in one round: `bad` enough to open an incident, `good` enough to close it, or neither.
 
-    `text` is what an incident of it says; `weight` rises with the trouble: an incident ends with the text of its worst
-    moment. It opens once it has been bad for `bad_seconds` and `bad_rounds` in a row, and closes once it has been good
-    for `good_seconds`. `since` is when it began, where that is known better than from the rounds.
+    `text` is the text of its incident. `weight` is higher the worse it is: an incident ends with the text of its worst
+    moment. The incident opens once the condition has been bad for `bad_seconds` and `bad_rounds` in a row. It closes
+    once the condition has been good for `good_seconds`. `since` is when the condition began, if that is known more
+    exactly than by rounds.
     """
 
     kind: IncidentKind
@@ -61,7 +62,7 @@ class ConditionReading:
 
 
 def subject_of(container: Container, snapshot: Snapshot) -> Subject:
-    """Say whom a container's condition is about."""
+    """Return the subject of a container's condition."""
     return Subject(
         project=container.project or snapshot.project,
         service=container.service,
@@ -82,7 +83,7 @@ Rule = Callable[[Container, Subject], ConditionReading]
 
 
 def container_conditions(snapshot: Snapshot) -> Iterator[ConditionReading]:
-    """Apply every rule to every running container; those of another node are its own sidecar's to judge."""
+    """Apply every rule to every running container. The monitor of another node judges the containers of its node."""
     for container in snapshot.containers:
         if container.state == "running" and container.node == snapshot.node:
             subject = subject_of(container, snapshot)
@@ -124,7 +125,7 @@ def _forecast(container: Container, subject: Subject) -> ConditionReading:
         bad=eta is not None and eta < FORECAST_SECONDS,
         good=eta is None or eta > FORECAST_OVER_SECONDS,
         text=f"{_name(subject)} will run out of memory in {_soon(eta or 0.0)} ({_used(container)})",
-        weight=0.0,  # afterwards the first forecast says most, not the one of its last second
+        weight=0.0,  # the first forecast shows the most; the forecast of the last second shows little
         bad_rounds=FORECAST_ROUNDS,
         good_seconds=FORECAST_GONE_SECONDS,
     )
@@ -165,7 +166,7 @@ class FailureWindow:
         self._totals: deque[tuple[datetime, int, int]] = deque(maxlen=_KEPT)
 
     def reading(self, snapshot: Snapshot) -> ConditionReading | None:
-        """Judge the last ten seconds; None while the master says nothing."""
+        """Judge the last ten seconds; None while the master gives no figures."""
         if snapshot.locust is None:
             return None
         totals = self._in_window(snapshot.at, snapshot.locust)
@@ -186,7 +187,7 @@ class FailureWindow:
             return _from_rates(locust)
         now = (at, locust.total.requests, locust.total.failures)
         if self._totals and now[1] < self._totals[-1][1]:
-            self._totals.clear()  # another run, or the figures were reset
+            self._totals.clear()  # another run, or somebody reset the statistics
         self._totals.append(now)
         while len(self._totals) > 1 and self._totals[1][0] <= at - FAILURE_WINDOW:
             self._totals.popleft()
@@ -197,13 +198,13 @@ class FailureWindow:
 
 
 def _from_rates(locust: Locust) -> tuple[int, int]:
-    """Take the master's own rates, which it makes over ten seconds too."""
+    """Return requests and failures by the master's own rates, which cover ten seconds too."""
     seconds = FAILURE_WINDOW.total_seconds()
     return round(locust.rps * seconds), round(locust.fail_per_second * seconds)
 
 
 def restart_loops(at: datetime, incidents: Iterable[Incident]) -> Iterator[ConditionReading]:
-    """Judge each container that was restarted within the last five minutes. A person's restarts do not count."""
+    """Judge each container that restarted within the last five minutes. Restarts by a person do not count."""
     groups: dict[str, list[Incident]] = {}
     for incident in incidents:
         counts = (

@@ -29,7 +29,7 @@ Key = tuple[IncidentKind, str]
 
 @dataclass(slots=True)
 class _TrackedCondition:
-    """What is remembered of one condition of one container."""
+    """The state of one condition of one container."""
 
     bad_since: datetime | None = None
     bad_rounds: int = 0
@@ -39,10 +39,10 @@ class _TrackedCondition:
 
 
 class Conditions:
-    """Takes one Snapshot a round and tells which incidents are new or have changed. For one thread.
+    """Takes one Snapshot a round and returns the incidents that are new or have changed. For one thread.
 
     Args:
-        fail_threshold: from which share of failed requests on it is an incident, 0 to 1.
+        fail_threshold: the share of failed requests, 0 to 1, that opens an incident.
 
     """
 
@@ -52,7 +52,7 @@ class Conditions:
         self._tracked: dict[Key, _TrackedCondition] = {}
 
     def restore(self, incidents: Iterable[Incident]) -> None:
-        """Take up, after a restart of the sidecar, what goes on by the ledger, and the incidents of workers."""
+        """Continue, after a restart, with the ongoing conditions and the incidents of workers from the ledger."""
         for incident in incidents:
             self._workers.restore(incident)
             if incident.kind in _CONDITIONS and incident.until is None:
@@ -64,7 +64,7 @@ class Conditions:
         """Take one round; return the incidents to upsert.
 
         Args:
-            snapshot: the round's.
+            snapshot: the Snapshot of the round.
             recent: the incidents of the last five minutes, at least.
             ids: full container ids by name, for a Snapshot whose containers have short ones.
 
@@ -106,11 +106,11 @@ class Conditions:
         return incidents
 
     def _close_unseen(self, seen: set[Key], snapshot: Snapshot) -> list[Incident]:
-        """Close what no rule speaks of any more: its container is gone or down, its restarts are long ago."""
+        """Close each condition that no rule reads any more: its container is down, or its restarts are long ago."""
         incidents = []
         for key in [tracked for tracked in self._tracked if tracked not in seen]:
             if (key[0] in _OF_ENGINE and snapshot.stale) or key[0] is IncidentKind.FAILURE_RATIO:
-                continue  # unknown is not over
+                continue  # an unknown value does not end a condition
             tracked = self._tracked.pop(key)
             if tracked.incident is not None:
                 incidents.append(_closed(tracked, snapshot.at))

@@ -10,22 +10,22 @@ from sidecar.model.signal import Owner
 
 _TERMINATING = frozenset({2, 3, 6, 9, 15})
 _STOP_TAKES_NS = 90 * SECOND_NS  # a stop's grace time is 10 s by default and rarely more than a minute
-_KEPT_NS = 15 * SECOND_NS  # a late event, or the host's count, can still be about a run that ended
+_KEPT_NS = 15 * SECOND_NS  # a late event, or the host's count, can still belong to a run that has ended
 _MOST_RUNS = 64
-STARTED_DIFFERS_NS = 3 * SECOND_NS // 2  # the start event is stamped a little after StartedAt
+STARTED_DIFFERS_NS = 3 * SECOND_NS // 2  # Docker stamps the start event a little later than StartedAt
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """Which start of the container a run is.
+    """Identifies one start of the container.
 
     Attributes:
-        key: its mark in incident ids: the start as it was first known. It never changes.
-        started_ns: its start by the engine; None until its event or an inspect.
+        key: the part of incident ids that names this start: its time as first known. It never changes.
+        started_ns: its start by the engine's clock; None until its event or an inspect shows it.
         cgroup: the inode of its cgroup; None until a reading of the kernel's counters has shown it.
-        cgroup_seen_ns: the reading that first showed it.
+        cgroup_seen_ns: the first reading that showed the cgroup.
 
     """
 
@@ -37,24 +37,24 @@ class RunStart:
 
 @dataclass(slots=True)
 class KillEvidence:
-    """What is known of a run's OOM kills: the kernel's counter, Docker's `oom` events, and what was made of them.
+    """The evidence of a run's OOM kills: the kernel's counter, Docker's `oom` events, and the incidents made of them.
 
     Attributes:
-        kernel: the kernel's counter when it was last read; None before.
+        kernel: the kernel's counter at its last reading; None before the first.
         counted: kills that are recorded in incidents.
-        guessed: those of them that rest on an event or an exit, because the counter was not there to be read.
+        guessed: the part of `counted` that rests on an event or an exit, because the counter could not be read.
         guessed_ns: when the last guess was made.
-        unshown: kills from before it was known whose container it is.
+        unshown: kills from before the container's owner was known.
         unshown_ns: the first of them.
-        grown_ns: the reading that last found more kills.
-        grown_since_ns: the reading of all counters before that one.
+        grown_ns: the reading that last showed more kills.
+        grown_since_ns: the reading of all counters before `grown_ns`.
         oom_ns: the last `oom` event.
-        awaited: kills that the counter has shown, and whose event is still to come.
-        unawaited_ns: the last event that was not awaited.
+        awaited: kills that the counter has shown, and whose `oom` event has not come yet.
+        unawaited_ns: the last event that no kill had announced.
         pending: the times of `oom` events for which no kill was found yet.
         incident: the id of the newest incident of kills.
         incident_before: the id of the one before it.
-        peak_bytes: the most memory that the run has ever used, where the kernel tells it.
+        peak_bytes: the most memory that the run has used, if the kernel reports it.
 
     """
 
@@ -81,17 +81,17 @@ class KillEvidence:
 
 @dataclass(frozen=True, slots=True)
 class RunExit:
-    """How a run ended, or was asked to.
+    """How a run ended, and whether somebody asked it to end.
 
     Attributes:
-        asked_ns: the last signal that asks a process to end, 0 for never.
-        asked_signal: its number; None where the image chooses it.
+        asked_ns: the last signal that asks a process to end; 0 for never.
+        asked_signal: the number of that signal; None if the image chooses it.
         died_ns: its end; None while it is running.
-        exit_code: None where nobody saw it.
+        exit_code: None if nobody saw it.
         reason: an ExitReason; None while a SIGKILL is not explained.
         settled: whether the reason is final.
-        exit_incident: the id of the incident that tells of the end, where no start followed at once.
-        restart_incident: the id of the incident that tells of the start that followed.
+        exit_incident: the id of the incident of the exit, if no start followed at once.
+        restart_incident: the id of the incident of the start that followed.
 
     """
 
@@ -136,7 +136,7 @@ class ContainerRun:
 
     @property
     def alive(self) -> bool:
-        """Tell whether its end has not been seen."""
+        """Tell whether no exit was seen so far."""
         return self.exit.died_ns is None
 
     def stop_requested(self) -> bool:

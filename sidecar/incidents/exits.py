@@ -14,14 +14,14 @@ from sidecar.model.incident import SIGKILL_EXIT, EvidenceItem, ExitReason, Incid
 from sidecar.model.signal import Inspection
 from sidecar.model.snapshot import MASTER, WORKER
 
-_KILLED_BY_OOM_WITHIN_NS = 6 * SECOND_NS  # a SIGKILL from nobody, this soon after an OOM kill in the same container
-_FELLED_BY_OOM_WITHIN_NS = 2 * SECOND_NS  # another code, this soon after: it did not get over the loss of a child
+_KILLED_BY_OOM_WITHIN_NS = 6 * SECOND_NS  # from an OOM kill to a SIGKILL of an unknown sender
+_FELLED_BY_OOM_WITHIN_NS = 2 * SECOND_NS  # from an OOM kill of a child to another exit code
 _LATE_EVENT_NS = SECOND_NS
-_RESTART_SOON_NS = SECOND_NS  # most policy restarts come within 100 ms: then only the restart becomes an incident
+_RESTART_SOON_NS = SECOND_NS  # most restarts by policy come within 100 ms: then only the restart becomes an incident
 
 
 def reason_of(run: ContainerRun) -> ExitReason | None:
-    """Tell why a run ended; None while a SIGKILL is not explained: Docker's event of an OOM kill can be late."""
+    """Return why a run ended; None while a SIGKILL is unexplained, because Docker's `oom` event can be late."""
     if run.exit.died_ns is None:
         return None
     if run.stop_requested():
@@ -44,7 +44,7 @@ def oom_near(run: ContainerRun) -> bool:
 
 
 def severity_of(run: ContainerRun, reason: ExitReason | None) -> Severity:
-    """Say how bad an end is."""
+    """Return how severe an exit is."""
     if reason is ExitReason.STOPPED:
         return Severity.INFO
     if reason is ExitReason.FINISHED and run.owner.service not in {MASTER, WORKER}:
@@ -53,29 +53,29 @@ def severity_of(run: ContainerRun, reason: ExitReason | None) -> Severity:
 
 
 class Exits:
-    """Explains ends, and pairs them with the starts that follow."""
+    """Explains exits, and pairs each exit with the start that follows."""
 
     def __init__(self, store: IncidentStore, kills: Kills) -> None:
         self._store = store
         self._kills = kills
 
     def died(self, run: ContainerRun, at_ns: int, exit_code: int | None) -> None:
-        """Take a container's end."""
+        """Process a container's exit."""
         run.exit = replace(run.exit, died_ns=at_ns, exit_code=exit_code)
         self._judge(run, at_ns)
 
     def asked_late(self, run: ContainerRun, at_ns: int) -> None:
-        """Take a `stop` whose event comes after the end that it asked for."""
+        """Process a `stop` whose event comes after the exit that it caused."""
         if run.exit.died_ns is not None and at_ns - run.exit.died_ns <= SETTLE_NS:
             self._judge(run, at_ns)
 
     def oom_late(self, run: ContainerRun) -> None:
-        """Take an `oom` event that comes after the end which it explains."""
+        """Process an `oom` event that comes after the exit that it explains."""
         if run.exit.reason is None and not run.alive:
             self._judge(run, run.exit.died_ns or 0)
 
     def flagged(self, run: ContainerRun, inspection: Inspection) -> None:
-        """Take Docker's OOMKilled flag: some process of this start was OOM-killed."""
+        """Process Docker's OOMKilled flag: some process of this start was OOM-killed."""
         if run.kills.counted or run.alive:
             return
         self._kills.guess(run, inspection.finished_ns or inspection.at_ns)
@@ -85,7 +85,7 @@ class Exits:
         self._judge(run, inspection.at_ns)
 
     def oom_found(self, run: ContainerRun) -> None:
-        """Explain an end by the host's count: it was an OOM kill after all."""
+        """Explain an exit by the host's count: it was an OOM kill."""
         self._kills.guess(run, run.exit.died_ns or 0)
         text = "the host counted one OOM kill more than every counter in sight shows"
         self._store.add_evidence(
@@ -95,7 +95,7 @@ class Exits:
         self._judge(run, run.exit.died_ns or 0)
 
     def started(self, history: ContainerHistory, run: ContainerRun, at_ns: int) -> None:
-        """Take a start that followed an end."""
+        """Process a start that followed an exit."""
         before = history.before(run)
         if before is None or before.exit.died_ns is None or not self._store.shown(run):
             return
@@ -107,7 +107,7 @@ class Exits:
         self._revise(before)
 
     def unseen(self, history: ContainerHistory, run: ContainerRun, inspection: Inspection, times: int) -> None:
-        """Record a start without an event: the container runs since another time than was known."""
+        """Record a start without an event: the engine shows another start time than the one known."""
         if not self._store.shown(run):
             return
         kind = IncidentKind.MASTER_RESTART if run.owner.service == MASTER else IncidentKind.RESTART
@@ -119,7 +119,7 @@ class Exits:
         history.restarts = inspection.restarts
 
     def tick(self, history: ContainerHistory, now_ns: int, *, unseen_possible: bool) -> None:
-        """Let time pass: record ends that no start followed, and settle reasons."""
+        """Record exits that no start followed, and settle reasons, as time passes."""
         for run in history.runs:
             if run.exit.died_ns is None or run.exit.settled:
                 continue
@@ -140,8 +140,8 @@ class Exits:
     def _explained(self, run: ContainerRun) -> bool:
         """Return whether a kill already recorded can be the one that ended the container.
 
-        On an overloaded machine seconds lie between the two. An `oom` event after the last kill belongs to another one,
-        unless the event of a kill that the counter has shown was still to come.
+        On an overloaded machine seconds lie between the kill and the exit. An `oom` event after the last kill belongs
+        to another kill, unless the counter has shown a kill whose event has not come yet.
         """
         recorded = max(run.kills.grown_ns, run.kills.guessed_ns)
         another = run.kills.unawaited_ns > recorded + SECOND_NS // 10
@@ -155,7 +155,7 @@ class Exits:
         self._revise(run)
 
     def _revise(self, run: ContainerRun) -> None:
-        """Revise the incidents of this end with what is known of its reason."""
+        """Write what is known of the exit's reason into its incidents."""
         reason = ExitReason(run.exit.reason) if run.exit.reason else None
         for incident_id in (run.exit.exit_incident, run.exit.restart_incident):
             incident = self._store.get(incident_id)

@@ -1,20 +1,20 @@
-"""When a container will be OOM-killed, if it goes on as it does; silent when unsure. Pure.
+"""Forecast when a container will be OOM-killed if its memory keeps growing; no forecast when unsure. Pure.
 
-A wrong alarm costs more than a late one, so a forecast is made only of a leak that looks like nothing else:
+A false alarm costs more than a late one. So only a clear leak gets a forecast. It must meet all of these:
 
-- It is past almost half of the limit. Below that, anything may still level off.
-- It was much lower before: the level has grown fourfold, or, in more time than a collector needs for a cycle, by
-  twice what is left. A garbage collector's teeth and the memory of freshly added users seldom do. A container that was
-  started just now began at nothing.
-- From there to now it rose in a straight line. What slows down (caches that fill, a start-up) is bent; a stretch with
-  collections in it has dents. Where there are many readings, the rule is stricter and must be met several times.
-- It has never before come down by itself from about as high.
+- It is above 44 % of the limit. Below that, any growth may still level off.
+- It was much lower before: the level has grown fourfold, or, over more time than one collection cycle, by twice the
+  memory that is left. Garbage collection and the memory of new users seldom grow so much. A container that has just
+  started began at zero.
+- From there to now it rose in a straight line. Growth that slows down (caches that fill, a start-up) is curved, and a
+  stretch with collections has dips. With many readings the rule is stricter and must hold several times.
+- It has never come down by itself from about the same height.
 
-What counts is the working set: the limit is enforced on the raw usage, but the page cache that makes the difference
-is given back before anything is killed. So raw usage at the limit, with a flat working set, is no danger; and a working
-set that rises while the usage does not, below the limit, is page cache that was read twice and now counts as active.
+The rules look at the working set. The kernel enforces the limit on raw usage, but it gives the page cache back before
+it kills anything. So raw usage at the limit with a flat working set is no danger. A working set that rises while the
+usage below the limit does not rise is page cache too: it was read twice and counts as active now.
 
-Where collections dent the rise, the lows after each of them are looked at in the same way.
+If collections cause dips, the same rules apply to the lows after the collections.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from datetime import datetime
 from sidecar.incidents.trace import MemoryReading, Pair, Trace, TurningPoints, fit_line, part_of_time
 from sidecar.model.snapshot import Container
 
-LEAST_LEVEL = 0.44  # of the limit: some rounds below half, so that a forecast is there when half is reached
+LEAST_LEVEL = 0.44  # of the limit: a few rounds below half, so that a forecast exists when half is reached
 GROWN_TIMES = 4.0
 GROWN_TO_REST = 2.0
 ABOVE_EARLIER_PEAK = 1.25
 LEAST_READINGS = 4
 LEAST_READINGS_FROM_START = 3  # the start, with no memory at all, is the fourth
-MOST_OFF = 0.07  # of the rise: how far a reading may lie beside the line
+MOST_OFF = 0.07  # of the rise: how far a reading may be from the line
 HALVES = (0.8, 1.3)  # how much steeper the second half may be than the first
 HALVES_OF_MANY = (0.85, 1.2)
 THIRD = (0.7, 1.4)  # the last third against all
-STALLED = 0.4  # of what the line would have gained in the last readings
-MANY_READINGS = 16  # from here on the pace of the second half counts, so that a change of pace is followed
-AGREED = 3  # rounds that must agree, of many readings
-CYCLE_SECONDS = 120.0  # the first rise of a collector that starts from a high level cannot be told from a leak
-PINNED = 0.95  # of the limit: raw usage that is here can grow no more
+STALLED = 0.4  # of the growth that the line predicts for the last readings
+MANY_READINGS = 16  # from here on the slope of the second half counts, so that the forecast follows a change of slope
+AGREED = 3  # rounds that must agree, if there are many readings
+CYCLE_SECONDS = 120.0  # within this time, the first rise of a collector that starts high looks like a leak
+PINNED = 0.95  # of the limit: raw usage this high cannot grow any more
 HORIZON_SECONDS = 6 * 3600.0
-LAST_SECONDS = 0.3  # from the limit to the end: the kernel tries to reclaim, then picks and ends a process (measured)
-_Run = tuple[datetime | None, int]  # the start, and the OOM kills so far: memory begins anew after each
+LAST_SECONDS = 0.3  # measured from the limit to the end: the kernel tries to reclaim memory, then kills a process
+_Run = tuple[datetime | None, int]  # the start, and the OOM kills so far: memory starts again after each
 
 
 class Forecast:
-    """Forecasts one container's OOM kill, within one start of it. Fed once a round.
+    """Forecasts one container's OOM kill, within one start of the container. Fed once a round.
 
     Args:
-        started_seconds: when the container started, on the clock of the readings: it had no memory then. None when
-            that is not known.
+        started_seconds: when the container started, by the clock of the readings; its memory was zero then. None if
+            unknown.
     """
 
     def __init__(self, started_seconds: float | None = None) -> None:
@@ -67,9 +67,9 @@ class Forecast:
     def add(
         self, at_seconds: float, working_set_bytes: float, usage_bytes: float, limit_bytes: float | None
     ) -> float | None:
-        """Take one reading; return the seconds from it to the OOM kill, or None where none is to be expected.
+        """Add one reading; return the seconds from it to the expected OOM kill, or None if no kill is expected.
 
-        A reading that is not younger than the one before is the same one again, and is answered alike.
+        A reading that is not newer than the one before is a repetition and gets the same answer.
         """
         latest = self._trace.latest()
         if latest is not None and at_seconds <= latest.at_seconds:
@@ -93,7 +93,7 @@ class Forecast:
         return eta if self._agreed == AGREED or len(rising) < MANY_READINGS else None
 
     def _rise(self, level: float, limit: float) -> list[MemoryReading]:
-        """Return the readings from a level low enough to now; [] when it never was that low, or not for long."""
+        """Return the readings from a level low enough to now; [] if it never was that low, or not for long enough."""
         points = self._trace.since_low(level / GROWN_TIMES)
         if len(points) >= LEAST_READINGS:
             return points
@@ -116,7 +116,7 @@ class Forecast:
         return self._trace.highest_before(before_seconds) * ABOVE_EARLIER_PEAK > level
 
     def _lows(self, limit: float) -> float | None:
-        """Forecast from the lows between collections: the next peak that reaches the limit ends it."""
+        """Forecast from the lows between collections: the next peak that reaches the limit ends the container."""
         lows, height, now = self._turning_points.lows(), self._turning_points.height(), self._trace.latest()
         if now is None or not lows:
             return None
@@ -133,7 +133,7 @@ class Forecast:
 
 
 def steady_pace(pairs: Sequence[Pair]) -> float | None:
-    """Return the bytes a second at which three or more readings rise now; None when that is no straight line."""
+    """Return the bytes per second at which three or more readings rise now; None if they are not a straight line."""
     whole = fit_line(pairs)
     rise = pairs[-1][1] - pairs[0][1]
     pace = whole.bytes_per_second
@@ -157,7 +157,7 @@ def _within(value: float, of: float, bounds: tuple[float, float]) -> bool:
 
 
 def _stalled(pairs: Sequence[Pair]) -> bool:
-    """Tell whether the last few readings gained far less than those before promise, by more than their noise."""
+    """Tell whether the last few readings grew far less than the earlier ones predict, by more than their noise."""
     for back in (3, 6):
         if len(pairs) >= back + LEAST_READINGS:
             before = fit_line(pairs[:-back])
@@ -169,7 +169,7 @@ def _stalled(pairs: Sequence[Pair]) -> bool:
 
 
 def _cache_only(points: Sequence[MemoryReading], limit: float) -> bool:
-    """Tell whether the working set grew without the usage: page cache that became active."""
+    """Tell whether the working set grew and the usage did not: page cache became active."""
     first, last = points[0], points[-1]
     if last.usage_bytes >= PINNED * limit:
         return False
@@ -178,15 +178,15 @@ def _cache_only(points: Sequence[MemoryReading], limit: float) -> bool:
 
 
 class Forecasts:
-    """The forecasts of all containers. A restart, or an OOM kill that the container outlived, begins a new one."""
+    """The forecasts of all containers. A restart, or an OOM kill that the container survived, begins a new one."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[_Run, Forecast]] = {}
 
     def update(self, containers: Iterable[Container]) -> Mapping[str, float]:
-        """Take one round's readings; return the seconds to the OOM kill by container id, where one is to be expected.
+        """Add one round's readings; return the seconds to the expected OOM kill by container id.
 
-        A container that is not among `containers` is forgotten; one without figures keeps what is known.
+        A container that is missing in `containers` is forgotten. A container without figures keeps its forecast.
         """
         before, self._kept = self._kept, {}
         etas: dict[str, float] = {}
@@ -204,7 +204,7 @@ class Forecasts:
 def _begin(container: Container, before: _Run | None) -> Forecast:
     same_start = before is not None and before[0] == container.started_at
     if container.started_at is None or same_start:
-        return Forecast()  # after a kill inside, what is left did not begin at nothing
+        return Forecast()  # after a kill inside the container, the remaining memory did not start at zero
     return Forecast(container.started_at.timestamp())
 
 

@@ -1,4 +1,4 @@
-"""Spans in which a source gave nothing: from when to when, and whether nothing was missed after all. Pure."""
+"""Spans in which a source gave no data: from when to when, and whether anything was missed. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SUBJECTS = {
 
 @dataclass(slots=True)
 class ObservationGap:
-    """One span of one source; `until_ns` is None while it lasts, and `idle` tells that there was nothing to watch."""
+    """One span of one source. `until_ns` is None while it lasts; `idle` is true if there was nothing to watch."""
 
     source: str
     since_ns: int
@@ -38,23 +38,23 @@ class ObservationGap:
 
 
 class ObservationGaps:
-    """Opens and ends the spans, and records each as one incident."""
+    """Opens and ends the spans, and records each span as one incident."""
 
     def __init__(self, store: IncidentStore) -> None:
         self._store = store
         self._spans: list[ObservationGap] = []
 
     def restore(self, incidents: list[Incident]) -> None:
-        """Take up the spans of incidents that the ledger still holds as open or recent."""
+        """Continue the spans whose incidents are open or recent in the ledger."""
         for incident in incidents:
             if incident.kind is IncidentKind.BLIND and incident.until is None:
                 source = next((item.text for item in incident.evidence if item.what == "span"), EVENTS)
                 if source not in _SUBJECTS:
-                    continue  # another node's silence: the leader of the cluster ends it
+                    continue  # the silence of another node: the leader of the cluster ends it
                 self._spans.append(ObservationGap(source, nanos(incident.at), None, incident.id))
 
     def lost(self, source: str, at_ns: int, why: str) -> None:
-        """Begin the gap of a source that has stopped speaking."""
+        """Begin the gap of a source that gives no data any more."""
         if any(span.source == source and span.until_ns is None for span in self._spans):
             return
         incident = Incident(
@@ -69,14 +69,14 @@ class ObservationGaps:
         self._spans.append(ObservationGap(source, at_ns, None, incident.id))
 
     def back(self, source: str, at_ns: int, *, covered: bool) -> None:
-        """End the gap of a source; `covered` if it gave everything of the time between."""
+        """End the gap of a source; `covered` if it delivered everything from the time between."""
         for span in self._spans:
             if span.source == source and span.until_ns is None:
                 span.until_ns, span.covered = at_ns, covered
                 self._revise(span)
 
     def not_recorded(self, gap: NotRecorded) -> None:
-        """Record until when the ledger could not be written; called again with each try, for the same span."""
+        """Record until when the ledger could not be written. Each new try of the same span calls this again."""
         span = next((span for span in self._spans if (span.source, span.since_ns) == (LEDGER, gap.since_ns)), None)
         if span is None:
             self.lost(LEDGER, gap.since_ns, gap.why)
@@ -85,27 +85,27 @@ class ObservationGaps:
         self._revise(span)
 
     def nobody_watched(self, source: str) -> None:
-        """Mark the gap of a source as harmless: the stack was down, and there was nothing to watch."""
+        """Mark the gap of a source as harmless: the stack was down, so there was nothing to watch."""
         for span in self._spans:
             if span.source == source and span.until_ns is None:
                 span.idle = True
 
     def covers(self, since_ns: int, until_ns: int) -> bool:
-        """Tell whether any span, ended or not, touches this time."""
+        """Tell whether any span, ended or not, overlaps this time."""
         return any(
             span.since_ns - SECOND_NS <= until_ns and (span.until_ns is None or span.until_ns + SECOND_NS >= since_ns)
             for span in self._spans
         )
 
     def unplaced(self, since_ns: int, until_ns: int, kills: int) -> None:
-        """Add kills that the host counted within a gap and nobody placed; a negative number were placed since."""
+        """Add kills that the host counted within a gap and that have no container; negative: some have one now."""
         for span in self._spans:
             if span.until_ns is not None and span.since_ns <= until_ns and since_ns <= span.until_ns:
                 span.unplaced += kills
                 self._revise(span)
 
     def tick(self, now_ns: int, settle_ns: int) -> None:
-        """Make ended spans final, and let go of old ones."""
+        """Make ended spans final, and forget old ones."""
         for span in self._spans:
             if span.until_ns is not None and not span.settled and now_ns - span.until_ns >= settle_ns:
                 span.settled = True
@@ -156,9 +156,9 @@ def _clock(ns: int) -> str:
 
 
 def blind_seconds(incidents: Iterable[Incident], now: datetime) -> float:
-    """Return how many seconds the sidecar was blind in all; of the blind `incidents`, those that overlap count once.
+    """Return how many seconds the monitor was blind in total; blind `incidents` that overlap count once.
 
-    A span that was made up for afterwards does not count.
+    A span whose data came in later does not count.
     """
     total, reached = 0.0, datetime.min.replace(tzinfo=UTC)
     for span in sorted(incidents, key=lambda incident: incident.at):

@@ -1,9 +1,9 @@
-"""The host's own count of OOM kills, kept as a double entry against the kills that were placed in containers. Pure.
+"""The host's own count of OOM kills, matched as a double entry with the kills placed in containers. Pure.
 
-Each reading of the kernel brings the host's count and the containers' counters at once. What the host counted and no
-readable counter shows is an open entry: the victim's cgroup was gone before it could be read. A death that is taken for
-an OOM kill without a counter claims such an entry; a claim that finds none was wrong, an entry that nobody claims is a
-kill that nobody placed.
+Each reading of the kernel has the host's count and the containers' counters at once. Kills that the host counted and no
+readable counter shows are an open entry: the victim's cgroup was removed before it could be read. A death that is taken
+for an OOM kill without a counter claims such an entry. A claim without an entry was wrong. An entry without a claim is
+a kill in no known container.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 from sidecar.common.times import SECOND_NS
 
-SETTLE_NS = 5 * SECOND_NS // 2  # by then the event of a victim's end is here, unless the engine is overloaded
-_EARLY_NS = SECOND_NS // 2  # an event may be stamped a little before the reading that shows its kill
+SETTLE_NS = 5 * SECOND_NS // 2  # by then the event of a victim's exit is here, unless the engine is overloaded
+_EARLY_NS = SECOND_NS // 2  # an event's stamp may be a little earlier than the reading that shows its kill
 DEATH_TAKES_NS = 6 * SECOND_NS  # from the kill to the engine's event of the exit, on an overloaded machine
-_SKEW_NS = 2 * SECOND_NS  # how far apart two readings can be of which one saw a kill early and one late
-_MOST_GONE = 500  # cgroups that are gone, or that a reading missed
+_SKEW_NS = 2 * SECOND_NS  # how far apart two readings can be if one saw a kill early and the other saw it late
+_MOST_GONE = 500  # cgroups that were removed, or that a reading missed
 _KEPT_NS = 60 * SECOND_NS  # an entry that became an incident can still be claimed by a late event
-# The keys of the fields in the ledger, in the order of the fields: a contract with older sidecars.
+# The keys of the fields in the ledger, in the order of the fields. Older monitors read them: a contract.
 _ENTRY_KEYS = ("since_ns", "until_ns", "kills", "told")
 _CLAIM_KEYS = ("container_id", "life", "at_ns", "kills")
 
@@ -29,7 +29,7 @@ _CLAIM_KEYS = ("container_id", "life", "at_ns", "kills")
 class CountDifference:
     """`kills` that the host counted between two readings and no container's counter showed (negative: the reverse).
 
-    `incident_id` is the incident of it, once nobody has claimed the kills in time.
+    `incident_id` is the id of its incident, if nobody claimed the kills in time.
     """
 
     since_ns: int
@@ -40,7 +40,7 @@ class CountDifference:
 
 @dataclass(slots=True)
 class Claim:
-    """`kills` put down without a counter for one run of a container, which ended or lost a process at `at_ns`.
+    """`kills` assumed without a counter for one run of a container, which ended or lost a process at `at_ns`.
 
     `run_key` is the key of the run's start.
     """
@@ -53,10 +53,10 @@ class Claim:
 
 @dataclass(slots=True)
 class HostKillCount:
-    """The open entries and claims; `total` is the host's count when last read, `boot_id` the boot it belongs to.
+    """The open entries and claims. `total` is the host's count at the last reading, `boot_id` the boot it belongs to.
 
-    `complete` has each cgroup's counter as the last complete reading found it, `between` those that single readings
-    have found since, with their times: a cgroup that is gone at the next complete reading had that many.
+    `complete` holds each cgroup's counter from the last complete reading. `between` holds the counters from single
+    readings since then, with their times. A cgroup that is missing in the next complete reading had that many kills.
     """
 
     boot_id: str = ""
@@ -68,7 +68,7 @@ class HostKillCount:
     between: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def read(self, at_ns: int, boot_id: str, total: int | None, counters: Mapping[int, int]) -> None:
-        """Take a complete reading: the host's count (None without one), and the counters of all cgroups by inode."""
+        """Process a complete reading: the host's count (None without one), and the counters of all cgroups by inode."""
         before, since_ns = self.total if self.boot_id == boot_id else None, self.read_ns
         placed = self._placed(at_ns, counters)
         self.boot_id, self.total = boot_id, total
@@ -78,24 +78,24 @@ class HostKillCount:
         if before is None:
             self.entries.clear()
             self.claims.clear()
-            return  # the first reading of a boot: there is nothing to compare it with
+            return  # the first reading of a boot has nothing to compare with
         if difference := total - before - placed:
             self.entries.append(CountDifference(since_ns, at_ns, difference))
             self._cancel()
         self._match()
 
     def begin_anew(self) -> None:
-        """Let the next reading be the first one: what the host counted meanwhile does not matter."""
+        """Let the next reading be the first one, so that kills counted in between do not matter."""
         self.total = None
         self.complete.clear()
         self.between.clear()
 
     def look(self, at_ns: int, cgroup: int, kills: int) -> None:
-        """Take the counter of one cgroup, from a reading of it alone."""
+        """Process the counter of one cgroup, from a reading of this cgroup alone."""
         self.between[cgroup] = (kills, at_ns)
 
     def _placed(self, at_ns: int, counters: Mapping[int, int]) -> int:
-        """Return how many more kills the counters show than in the complete reading before, with cgroups gone since."""
+        """Return how many kills the counters added since the last complete reading, removed cgroups included."""
         placed = sum(max(0, kills - self.complete.get(cgroup, 0)) for cgroup, kills in counters.items())
         later: dict[int, tuple[int, int]] = {}
         for cgroup, (kills, looked_ns) in self.between.items():
@@ -106,19 +106,19 @@ class HostKillCount:
             else:
                 placed += max(0, kills - self.complete.get(cgroup, 0))
                 self.complete[cgroup] = max(kills, self.complete.get(cgroup, 0))
-        # A cgroup that this reading missed must not come back as one whose kills are all new; no inode is used twice.
+        # If this reading missed a cgroup, its kills must not all count as new later. The kernel uses no inode twice.
         kept = {cgroup: kills for cgroup, kills in self.complete.items() if cgroup not in counters and kills}
         self.complete = {**dict(list(kept.items())[-_MOST_GONE:]), **counters}
         self.between = later
         return placed
 
     def claim(self, claim: Claim) -> None:
-        """Claim kills for a run; they are matched with the entries, now and as more come."""
+        """Claim kills for a run. Claims match entries now and as more entries come."""
         self.claims.append(claim)
         self._match()
 
     def overdue(self, now_ns: int) -> Iterator[CountDifference]:
-        """Yield the entries that nobody has claimed in time, oldest first."""
+        """Yield the entries that nobody claimed in time, oldest first."""
         for entry in list(self.entries):
             if entry.kills > 0 and entry.incident_id is None and entry.until_ns <= now_ns - SETTLE_NS:
                 yield entry
@@ -128,21 +128,21 @@ class HostKillCount:
         return [entry for entry in self.entries if entry.kills > 0 and entry.incident_id is not None]
 
     def contradicted(self, now_ns: int) -> list[Claim]:
-        """Take out and return the claims that the host's count should have confirmed by now, and has not."""
+        """Remove and return the claims that the host's count should have confirmed by now, and has not."""
         if self.total is None:
             return []
         late = now_ns - SETTLE_NS
-        # Only a reading made after the kill can speak against it.
+        # Only a reading made after the kill can contradict it.
         wrong = [claim for claim in self.claims if claim.at_ns <= late and self.read_ns > claim.at_ns + _EARLY_NS]
         self.claims = [claim for claim in self.claims if claim not in wrong]
         return wrong
 
     def sweep(self, now_ns: int) -> None:
-        """Forget the entries that are matched, and those that are too old to matter."""
+        """Forget the matched entries, and the entries that are too old to matter."""
         self.entries = [entry for entry in self.entries if entry.kills and now_ns - entry.until_ns < _KEPT_NS]
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it for the ledger; its keys are a contract with older sidecars."""
+        """Return the whole state for the ledger; its keys are a contract with older monitors."""
         return {
             **asdict(self),
             "entries": [dict(zip(_ENTRY_KEYS, astuple(entry), strict=True)) for entry in self.entries],
@@ -165,7 +165,7 @@ class HostKillCount:
         )
 
     def _cancel(self) -> None:
-        """Cancel a reading that saw a counter early against the one that saw the host's count late."""
+        """Cancel out a reading that saw a counter early and a reading that saw the host's count late."""
         for debt in (entry for entry in self.entries if entry.kills < 0):
             for credit in reversed(self.entries):
                 if credit.kills > 0 and credit.incident_id is None and abs(credit.until_ns - debt.until_ns) <= _SKEW_NS:

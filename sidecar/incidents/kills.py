@@ -12,22 +12,22 @@ from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import FINAL, EvidenceItem, ExitReason, Incident, IncidentKind, Severity
 
 TOGETHER = timedelta(seconds=2)  # kills of one run this close together are one incident
-FELLED_WITHIN_NS = 6 * SECOND_NS  # from the last kill to the event of the end that it caused
-_EXPLAINED_NS = SECOND_NS  # growth this shortly before an end may be the kill that brought the end
+FELLED_WITHIN_NS = 6 * SECOND_NS  # from the last kill to the event of the exit that it caused
+_EXPLAINED_NS = SECOND_NS  # growth this shortly before an exit may be the kill that caused the exit
 
 
 class Kills:
-    """Records OOM kills; whatever it does not find in a counter it claims from the host's count."""
+    """Records OOM kills. It claims from the host's count each kill that no counter shows."""
 
     def __init__(self, store: IncidentStore, host_count: HostKillCount) -> None:
         self._store = store
         self._host_count = host_count
 
     def counted(self, run: ContainerRun, kills: int, at_ns: int, since_ns: int) -> None:
-        """Take the kernel's counter of a run, higher than when last read or read for the first time.
+        """Process the kernel's counter of a run: it has risen, or it is read for the first time.
 
-        The counter is the truth: what had been guessed for this run is corrected by it. `since_ns` is the reading of
-        all counters before: after an absence of the sidecar, that is long ago.
+        The counter is the truth and corrects earlier guesses for this run. `since_ns` is the last reading of all
+        counters; it is long ago after the monitor was down.
         """
         known = run.kills
         grown = kills - (known.kernel or 0)
@@ -36,7 +36,7 @@ class Kills:
             known.grown_ns, known.grown_since_ns = at_ns, since_ns
             known.awaited = max(0, known.awaited + grown - len(known.pending))
             if grown >= len(known.pending):
-                known.unawaited_ns = 0  # an event can be stamped after the moment at which a slow reading began
+                known.unawaited_ns = 0  # an event's stamp can be later than the moment at which a slow reading began
         if kills > known.counted:
             first = known.pending[0] if known.pending else at_ns
             self._record(run, kills - known.counted, min(first, at_ns), at_ns)
@@ -48,7 +48,7 @@ class Kills:
             known.guessed = max(0, known.guessed - grown)
 
     def oom_reported(self, run: ContainerRun, at_ns: int) -> None:
-        """Take an `oom` event. It is a signal and not a count: the counter says whether there was a kill."""
+        """Process an `oom` event. The event is a signal, not a count: the counter shows whether there was a kill."""
         known = run.kills
         known.oom_ns = max(known.oom_ns, at_ns)
         awaited = known.awaited > 0 and at_ns <= known.grown_ns + DEATH_TAKES_NS
@@ -58,7 +58,7 @@ class Kills:
             known.unawaited_ns = max(known.unawaited_ns, at_ns)
         incident = self.recent(run, at_ns)
         if incident is None and (awaited or known.grown_since_ns < at_ns <= known.grown_ns):
-            incident = self._store.get(known.incident)  # a late event of what the counter has shown already
+            incident = self._store.get(known.incident)  # a late event of a kill that the counter has shown already
         if incident is None:
             known.pending.append(at_ns)
             return
@@ -71,7 +71,7 @@ class Kills:
         )
 
     def unreadable(self, run: ContainerRun, at_ns: int) -> None:
-        """Take it that the container's end took its counter along, just after an `oom` event: one kill at least."""
+        """Assume at least one kill: the counter went away with the container, just after an `oom` event."""
         if not run.kills.pending or (run.kills.counted > 0 and at_ns - run.kills.grown_ns < _EXPLAINED_NS):
             return
         self.guess(run, run.kills.pending[0])
@@ -86,7 +86,7 @@ class Kills:
         self._host_count.claim(Claim(run.container_id, run.start.key, at_ns, 1))
 
     def take_back(self, run: ContainerRun, kills: int) -> None:
-        """Take guessed kills back from the run's newest incident; its text says when none is left."""
+        """Take guessed kills out of the run's newest incident. If no kill is left, the incident's text says so."""
         run.kills.counted -= kills
         run.kills.guessed -= kills
         incident = self._store.get(run.kills.incident)
@@ -94,7 +94,7 @@ class Kills:
             left = max(0, incident.count - kills)
             self._store.revise(incident.id, count=left, estimated=run.kills.guessed > 0)
             self.describe(run)
-            if not left and run.kills.incident_before:  # then the kill before it was the one that ended the container
+            if not left and run.kills.incident_before:  # then the kill before it ended the container
                 run.kills.incident, run.kills.incident_before = run.kills.incident_before, None
                 self.describe(run)
 
@@ -117,14 +117,14 @@ class Kills:
             process_survived=survived,
             exit_code=run.exit.exit_code if survived is False else None,
             reason=ExitReason.OOM if survived is False else None,
-            users_lost=None if survived else incident.users_lost,  # they live on with the main process
+            users_lost=None if survived else incident.users_lost,  # the users continue with the main process
             severity=Severity.ERROR if incident.count else Severity.INFO,
         )
         if incident is not None:
             self._store.revise(incident.id, text=phrases.oom_kill(incident))
 
     def before_watching(self, run: ContainerRun, kills: int, at_ns: int) -> None:
-        """Record the kills that a container had before it was first looked at, at an unknown time."""
+        """Record the kills that a container had before the monitor first saw it, at an unknown time."""
         run.kills.kernel = run.kills.counted = kills
         if not kills or not self._store.shown(run):
             return
@@ -136,7 +136,7 @@ class Kills:
         self._store.finalise(incident.id)
 
     def catch_up(self, run: ContainerRun) -> None:
-        """Record the kills that were counted before it was known whose container it is."""
+        """Record the kills that were counted before the container's owner was known."""
         if run.kills.unshown and self._store.shown(run):
             kills, first_ns = run.kills.unshown, run.kills.unshown_ns
             run.kills.unshown = run.kills.unshown_ns = 0
@@ -164,7 +164,7 @@ class Kills:
 
 
 def _survived(run: ContainerRun, incident: Incident, *, final: bool) -> bool | None:
-    """Tell whether the main process lived on; None while that is too early to say."""
+    """Tell whether the main process survived; None while it is too early to know."""
     if run.exit.died_ns is None:
         return True if final else None
     near = nanos(incident.until or incident.at) + FELLED_WITHIN_NS >= run.exit.died_ns

@@ -1,4 +1,4 @@
-"""The one line that each incident says. Pure."""
+"""The text of each incident, in one line. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SIGKILL = 9
 
 
 def oom_kill(incident: Incident) -> str:
-    """Say what an OOM kill was: who, how much memory, how many users went with which worker."""
+    """Describe an OOM kill: the container, its memory, and the users lost with the worker."""
     name = _short_name(incident)
     if not incident.count:
         return f"{name}: Docker reported an OOM kill, but the kernel counted none"
@@ -37,23 +37,23 @@ def _users(incident: Incident) -> str:
 
 
 def before_watching(incident: Incident) -> str:
-    """Say how many OOM kills a container had when it was first looked at."""
+    """Describe the OOM kills that a container had before the monitor first saw it."""
     return f"{plural(incident.count, 'OOM kill')} in {_short_name(incident)} before the monitor first saw it"
 
 
 def ended(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
-    """Say why a container is down."""
+    """Describe why a container is down."""
     return f"{_short_name(incident)} {_ending(reason, exit_code, signal)}"
 
 
 def restarted(incident: Incident, reason: ExitReason | None, exit_code: int | None, signal: int | None) -> str:
-    """Say that a container was started anew, and why it had ended."""
+    """Describe a restart, and why the container had ended."""
     times = f" {incident.count} times" if incident.count > 1 else ""
     return f"{_short_name(incident)} was restarted{times}: it {_ending(reason, exit_code, signal)}"
 
 
 def unplaced(kills: int, where: str, *, blind: bool) -> str:
-    """Say that the host counted OOM kills that belong to no container in sight."""
+    """Describe OOM kills that the host counted in no known container."""
     counted = plural(kills, "OOM kill")
     if where:
         return f"{counted} on this host outside Docker's containers, in {where}"
@@ -62,7 +62,7 @@ def unplaced(kills: int, where: str, *, blind: bool) -> str:
 
 
 def _ending(reason: ExitReason | None, exit_code: int | None, signal: int | None = None) -> str:
-    """Say why, in words that follow a container's name."""
+    """Describe an exit, as the words after a container's name."""
     if reason is ExitReason.STOPPED and signal == _SIGKILL:
         said = "was killed on request"
     else:

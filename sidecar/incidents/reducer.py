@@ -1,8 +1,8 @@
-"""The reducer: signals in, incidents out. It holds the state and asks the rules; it does no I/O and has no clock.
+"""The reducer: signals in, incidents out. It holds the state and calls the rules; it does no I/O and has no clock.
 
-What one container's streams say is taken in the order of arrival. Kills are counted by the kernel's counter of the
-container's cgroup where it can be read, by events and ends where it cannot, and everything is held against the host's
-own count: kills that only the host counted become incidents too.
+It processes the signals of one container in the order of arrival. The kernel's counter of the container's cgroup counts
+the kills. If that counter cannot be read, events and exits do. Everything is compared with the host's own count: kills
+that only the host counted become incidents too.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from sidecar.model.signal import (
 )
 from sidecar.model.snapshot import Blind
 
-# The keys of the state in the ledger, a contract with older sidecars.
+# The keys of the state in the ledger: a contract with older monitors.
 _HOST_COUNT, _ALIVE, _CLEAN, _CONTAINER = "account", "alive_ns", "clean_end", "vessel/"
-_LONG_NS = 600 * SECOND_NS  # a sidecar that was asked to end, and stayed away this long, had nothing to watch
+_LONG_NS = 600 * SECOND_NS  # a monitor that was stopped on request and stayed away this long had nothing to watch
 
 _SETTLED_BY_TIME = frozenset(
     {IncidentKind.EXIT, IncidentKind.RESTART, IncidentKind.MASTER_RESTART, IncidentKind.UNATTRIBUTED_OOM_KILL}
@@ -49,15 +49,15 @@ _NEVER_READ_NS = 10 * SECOND_NS
 
 
 class IncidentReducer:
-    """The state of the incidents' rules.
+    """The state of the incident rules.
 
     Args:
-        projects: the Compose projects whose incidents are recorded; those of helpers always are.
-        enrich: adds to a new or final incident what was known around its time.
-        state: what `kept` returned, as the ledger has it.
+        projects: the Compose projects whose incidents are recorded. Incidents of helper containers are always recorded.
+        enrich: adds what was known around the time of a new or final incident.
+        state: the state that `kept` returned, from the ledger.
         incidents: the incidents of the ledger that may still change.
-        engine_loses_kills: whether the engine can miss OOM kills of main processes, as it does under cgroup v2: then a
-            SIGKILL from nobody may be one, where the host's count has one too many.
+        engine_loses_kills: whether the engine can miss OOM kills of main processes, as it does under cgroup v2. Then a
+            SIGKILL from an unknown sender may be one, if the host counted one kill too many.
 
     """
 
@@ -97,7 +97,7 @@ class IncidentReducer:
         )
 
     def apply(self, signal: Signal) -> None:
-        """Take one signal."""
+        """Process one signal."""
         match signal:
             case DockerEvent():
                 self._event(signal)
@@ -120,7 +120,7 @@ class IncidentReducer:
                 self._tick(signal.at_ns)
 
     def not_recorded(self, gap: NotRecorded) -> None:
-        """Take a span in which the ledger could not be written; again with each try that ends it."""
+        """Process a span in which the ledger could not be written. Each try that ends the span calls this again."""
         self._gaps.not_recorded(gap)
 
     def changes(self) -> list[Incident]:
@@ -141,7 +141,7 @@ class IncidentReducer:
         return self._gaps.shown()
 
     def exit_reasons(self) -> dict[str, str]:
-        """Return why each container that is down ended, by container id."""
+        """Return the exit reason of each container that is down, by container id."""
         return {
             history.container_id: run.exit.reason
             for history in self._containers.values()
@@ -149,11 +149,11 @@ class IncidentReducer:
         }
 
     def stop(self) -> None:
-        """Note that the sidecar was asked to end."""
+        """Note that somebody asked the monitor to end."""
         self._ending = True
 
     def began(self, at_ns: int) -> None:
-        """Begin with the sidecar: the time from its last sign of life to now is a gap in what it saw."""
+        """Begin: the time from the monitor's last sign of life to now is a gap."""
         if self._alive_ns is not None:
             why = "it was asked to end" if self._ended_clean else "it was killed, or the machine was"
             self._gaps.lost(SIDECAR, self._alive_ns, why)
@@ -173,7 +173,7 @@ class IncidentReducer:
         return history
 
     def _owned(self, history: ContainerHistory, owner: Owner) -> None:
-        """Take whose container it is: a reading of the kernel's counters can come before any event."""
+        """Process the owner of a container: a reading of the kernel's counters can come before any event."""
         history.owned_by(owner)
         for run in history.runs:
             self._kills.catch_up(run)
@@ -202,7 +202,7 @@ class IncidentReducer:
         run.start = replace(run.start, started_ns=at_ns)
         history.unseen_since_ns = 0
         before = history.before(run)
-        if before is not None and before.alive:  # no event of its end
+        if before is not None and before.alive:  # the event of its exit is missing
             self._exits.died(before, at_ns, None)
         self._exits.started(history, run, at_ns)
         if history.restarts is not None:
@@ -219,7 +219,7 @@ class IncidentReducer:
             if not reading.complete:
                 self._host_count.look(reading.at_ns, counter.cgroup, counter.kills)
             if run.kills.kernel is not None and counter.kills <= run.kills.kernel:
-                continue  # nothing new, or a reading that was overtaken by a later one
+                continue  # nothing new, or a reading that came later than a newer one
             self._dirty.add(container_id)
             if first and run.kills.kernel is None and reading.complete:
                 self._kills.before_watching(run, counter.kills, reading.at_ns)
@@ -257,7 +257,7 @@ class IncidentReducer:
             if inspection.started_ns is None:
                 return
             run = history.begin(str(inspection.started_ns), inspection.started_ns)
-        # Before that, its start event may be on its way.
+        # Before that, its start event may still be on its way.
         settled = inspection.at_ns - run.start.cgroup_seen_ns > _UNSEEN_AFTER_NS
         if run.start.started_ns is None and inspection.state == "running" and settled:
             run.start = replace(run.start, started_ns=inspection.started_ns)
@@ -284,14 +284,14 @@ class IncidentReducer:
         return not (run.alive and inspection.state in {"exited", "dead"})
 
     def _restarted_unseen(self, history: ContainerHistory, run: ContainerRun, inspection: Inspection) -> None:
-        """Record the restart of a container whose run before has no end: only the cgroup of the new run was seen."""
+        """Record the restart of a container whose earlier run has no exit: only the cgroup of the new run was seen."""
         before = history.before(run)
         if before is not None and before.alive:
             before.exit = replace(before.exit, died_ns=run.start.started_ns, reason=ExitReason.UNSEEN, settled=True)
             self._exits.unseen(history, run, inspection, max(1, inspection.restarts - (history.restarts or 0)))
 
     def _make_up(self, history: ContainerHistory, run: ContainerRun, inspection: Inspection) -> None:
-        """Record what had no event: an end, or a whole restart."""
+        """Record what had no event: an exit, or a whole restart."""
         started = inspection.started_ns or 0
         if run.start.started_ns is not None and started > run.start.started_ns + STARTED_DIFFERS_NS:
             if run.alive:
@@ -337,7 +337,7 @@ class IncidentReducer:
             yield from history.runs
 
     def _drop_pending(self, history: ContainerHistory, now_ns: int) -> None:
-        """Forget `oom` events without a kill: the limit was reached, and memory was reclaimed in time."""
+        """Forget `oom` events without a kill: the kernel reclaimed memory in time at the container's limit."""
         for run in history.runs:
             if run.kills.pending and run.kills.pending[-1] < now_ns - 2 * SETTLE_NS:
                 run.kills.pending.clear()

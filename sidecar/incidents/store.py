@@ -1,4 +1,4 @@
-"""The incidents that may still change: opened, revised, made final; and what changed since the last question. Pure."""
+"""The incidents that may still change: opened, revised, made final; and the changes since the last call. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class IncidentStore:
     """Holds the incidents that may still change.
 
     Args:
-        shown: tells whether a container's incidents are recorded (of the project, the watched one, or a helper).
+        shown: returns whether a container's incidents are recorded (of the project, the watched one, or a helper).
         enrich: adds what was known around the incident's time: memory, log, workers, users, the run.
 
     """
@@ -31,7 +31,7 @@ class IncidentStore:
         self._changed: dict[str, Incident] = {}
 
     def restore(self, incidents: Iterable[Incident]) -> None:
-        """Take up incidents that the ledger holds and that may still change."""
+        """Load the incidents of the ledger that may still change."""
         self._open.update((incident.id, incident) for incident in incidents)
 
     def take_changes(self) -> list[Incident]:
@@ -40,7 +40,7 @@ class IncidentStore:
         return changed
 
     def get(self, incident_id: str | None) -> Incident | None:
-        """Return an incident that may still change; None where there is none of this id."""
+        """Return an incident that may still change; None if no incident has this id."""
         return self._open.get(incident_id) if incident_id else None
 
     def provisional(self) -> list[Incident]:
@@ -76,14 +76,14 @@ class IncidentStore:
         return self.put(incident)
 
     def put(self, incident: Incident) -> Incident:
-        """Add an incident, unless it is there already; return the one that is there."""
+        """Add an incident, unless it is there already; return the incident that is kept."""
         known = self._open.get(incident.id)
         if known is not None:
             return known
         return self._save(self._enrich(incident))
 
     def revise(self, incident_id: str | None, **changes: Any) -> Incident | None:  # noqa: ANN401  fields of Incident
-        """Change fields of an incident that may still change, and return it; None where there is none of this id."""
+        """Change fields of an incident that may still change, and return it; None if no incident has this id."""
         incident = self.get(incident_id)
         if incident is None:
             return None
@@ -100,13 +100,13 @@ class IncidentStore:
             self.revise(incident_id, evidence=(*kept, evidence))
 
     def finalise(self, incident_id: str) -> None:
-        """Make an incident final, with a last look at what was known around it."""
+        """Make an incident final, after a last look at what was known around its time."""
         incident = self.get(incident_id)
         if incident is not None:
             self._save(replace(self._enrich(incident), state=FINAL, revision=incident.revision + 1))
 
     def forget(self, before: datetime) -> None:
-        """Let go of final incidents that ended before this moment: nothing will change them."""
+        """Forget final incidents that ended before this moment: nothing will change them."""
         old = [
             incident.id
             for incident in self._open.values()

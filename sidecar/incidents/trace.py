@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from statistics import median
 
 Pair = tuple[float, float]  # seconds, bytes
-RAW_READINGS = 48  # at a reading each two seconds: a minute and a half
+RAW_READINGS = 48  # one reading every two seconds: a minute and a half
 POINTS_A_LEVEL = 16
-LEVELS = 8  # the last one holds 256 readings a point: four and a half hours in all, in at most 176 points
-TOOTH = 0.04  # of the limit: a smaller up and down is noise
+LEVELS = 8  # the last level holds 256 readings a point: four and a half hours in all, in at most 176 points
+TOOTH = 0.04  # of the limit: a smaller rise and fall is noise
 KEPT = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The line of least squares through some readings.
+    """The least-squares line through some readings.
 
     `off` is the greatest distance of a reading from it, `bytes_per_second` its slope.
     """
@@ -28,12 +28,12 @@ class Line:
     off_bytes: float
 
     def at(self, seconds: float) -> float:
-        """Return the line's height at a moment."""
+        """Return the height of the line at a moment."""
         return self.bytes_ + self.bytes_per_second * (seconds - self.at_seconds)
 
 
 def fit_line(pairs: Sequence[Pair]) -> Line:
-    """Lay a line through two or more readings; flat through readings of one moment."""
+    """Fit a line through two or more readings; it is flat if all readings are of one moment."""
     count = len(pairs)
     middle = sum(seconds for seconds, _ in pairs) / count
     height = sum(bytes_ for _, bytes_ in pairs) / count
@@ -65,7 +65,7 @@ class MemoryReading:
 
 
 class Trace:
-    """Readings of one container, oldest first. Bounded: where a level overflows, its two oldest points become one."""
+    """Readings of one container, oldest first. Bounded: when a level is full, its two oldest points become one."""
 
     def __init__(self) -> None:
         self._levels: list[deque[MemoryReading]] = [deque() for _ in range(LEVELS + 1)]
@@ -89,7 +89,7 @@ class Trace:
         return self._levels[0][-1] if self._levels[0] else None
 
     def since_low(self, bytes_: float) -> list[MemoryReading]:
-        """Return the points from the latest one that was as low as `bytes_`, oldest first; [] when none was."""
+        """Return the points from the latest one that was as low as `bytes_`, oldest first; [] if no point was."""
         points: list[MemoryReading] = []
         for point in self._backwards():
             points.append(point)
@@ -102,7 +102,7 @@ class Trace:
         return list(self._backwards())[::-1]
 
     def highest_before(self, at_seconds: float) -> float:
-        """Return the highest reading of before that moment, 0 when there was none, however long ago it was."""
+        """Return the highest reading before that moment, however long ago; 0 if there is no reading."""
         before = (point.highest_bytes for point in self._backwards() if point.at_seconds < at_seconds)
         return max(*before, 0.0, self._forgotten_highest_bytes)
 
@@ -121,7 +121,7 @@ def _merged(older: MemoryReading, younger: MemoryReading) -> MemoryReading:
 
 
 class TurningPoints:
-    """Finds the turning points of a series as it comes in. Of many lows, the lower of each two is remembered."""
+    """Finds the turning points of a series as it comes in. When there are many lows, it keeps the lower of each two."""
 
     def __init__(self) -> None:
         self._lows: list[Pair] = []

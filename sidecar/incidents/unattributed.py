@@ -1,4 +1,4 @@
-"""Kills that the host counted and nobody claimed in time: placed by exclusion where safe, else reported. Pure."""
+"""Kills that the host counted and no container claimed in time: placed by exclusion if safe, else reported. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sidecar.incidents.store import IncidentStore
 from sidecar.model.incident import SIGKILL_EXIT, EvidenceItem, Incident, IncidentKind, Severity, identity
 from sidecar.model.incident_kinds import KINDS
 
-_TOO_SHORT_NS = SECOND_NS  # even under cgroup v1 the engine can miss what happens in a run this short
-_PROMPT_NS = SECOND_NS // 2  # from a kill to the end that it brings, on a machine that is not out of breath
+_TOO_SHORT_NS = SECOND_NS  # even under cgroup v1 the engine can miss events in a run this short
+_PROMPT_NS = SECOND_NS // 2  # from a kill to the exit that it causes, on a machine that is not overloaded
 
 _ALL_PLACED = "OOM kills that could not be placed at first: all are placed now"
 
@@ -34,7 +34,7 @@ class UnattributedKills:
     engine_loses_kills: bool
 
     def tick(self, now_ns: int, runs: Iterable[ContainerRun], elsewhere: dict[str, int]) -> None:
-        """Place or report each overdue entry; kills are taken out of `elsewhere` (those in cgroups outside Docker)."""
+        """Place or report each overdue entry. Reported kills in cgroups outside Docker are taken out of `elsewhere`."""
         reported, overdue = self.host_count.reported(), list(self.host_count.overdue(now_ns))
         everyone = list(runs) if reported or overdue or self.host_count.claims else []
         for entry in reported:
@@ -62,34 +62,36 @@ class UnattributedKills:
                 del elsewhere[path]
 
     def _unexplained_ends(self, entry: CountDifference, runs: list[ContainerRun]) -> None:
-        """Explain the SIGKILLs from nobody, if there are kills enough for every one of them: else it would be a guess.
+        """Explain the SIGKILLs from an unknown sender, if there are enough kills for all of them.
 
-        In a blind span it would always be a guess: nobody knows what else died there.
+        With fewer kills it would be a guess. In a blind span it would always be a guess, because nobody knows what
+        else died then.
         """
         if self.gaps.covers(entry.since_ns, entry.until_ns):
             return
         ends = self._ends_of(entry, runs)
         if len(ends) <= entry.kills:
             for run in ends:
-                self.exits.oom_found(run)  # its claim takes a kill off the entry closest in time
+                self.exits.oom_found(run)  # its claim takes a kill from the entry closest in time
 
     def _late_ends(self, entry: CountDifference, runs: list[ContainerRun]) -> None:
-        """Explain ends whose events came after the entry became an incident.
+        """Explain exits whose events came after the entry became an incident.
 
         Under cgroup v2 systemd removes a cgroup once it is empty, and the engine's `die` may follow seconds later.
-        Without a new end nothing is decided anew: of two ends that one kill was too few for, one is forgotten first.
+        Without a new exit nothing is decided again. If one kill was too few for two exits, one of them is forgotten
+        first.
         """
         if any(not run.exit.settled for run in self._ends_of(entry, runs)):
             self._unexplained_ends(entry, runs)
 
     def _ends_of(self, entry: CountDifference, runs: list[ContainerRun]) -> list[ContainerRun]:
-        """Find the SIGKILLs from nobody that the entry's kills may be: the prompt ones, if there are any."""
+        """Find the SIGKILLs from an unknown sender that the entry's kills may be: the prompt ones, if there are any."""
         far = [run for run in runs if self._is_unexplained(run) and could_be(entry, run.exit.died_ns or 0)]
         near = [run for run in far if distance_ns(entry, run.exit.died_ns or 0) <= _PROMPT_NS]
         return near or far
 
     def _last_of_an_ending(self, entry: CountDifference, runs: list[ContainerRun]) -> None:
-        """Give the rest to a container that lost processes to OOM kills and then ended, if it is the only one."""
+        """Give the rest to a container that lost processes to OOM kills and then ended, if there is only one."""
         close = [
             run for run in runs if run.exit.died_ns is not None and distance_ns(entry, run.exit.died_ns) <= _PROMPT_NS
         ]
@@ -101,7 +103,7 @@ class UnattributedKills:
                 self.kills.guess(run, run.exit.died_ns or entry.until_ns)
 
     def _is_unexplained(self, run: ContainerRun) -> bool:
-        """Tell whether a run ended in a way that an OOM kill could explain which the engine has lost."""
+        """Tell whether an OOM kill that the engine missed could explain how a run ended."""
         if run.exit.died_ns is None or run.exit.exit_code != SIGKILL_EXIT or run.stop_requested() or oom_near(run):
             return False
         length_ns = run.exit.died_ns - (run.start.started_ns or 0)
@@ -129,7 +131,7 @@ class UnattributedKills:
         )
 
     def _revise_reported(self) -> None:
-        """Make the incidents smaller whose kills a late event has placed since."""
+        """Reduce the incidents whose kills a late event has placed since."""
         for entry in self.host_count.entries:
             incident = self.store.get(entry.incident_id)
             if incident is None or incident.count == entry.kills:

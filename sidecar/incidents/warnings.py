@@ -1,6 +1,6 @@
-"""What is wrong, or about to be, in one line each, worst first; and when data is too old to be live. Pure.
+"""Problems, present or expected, in one line each, the worst first; and when data is too old to be live. Pure.
 
-Each rule is a function from what is known to its warnings; the list at the end is all there are.
+Each rule is a function from the known facts to its warnings. The list at the end has all rules.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sidecar.model.run_record import STUCK_SECONDS, number
 from sidecar.model.snapshot import MASTER, WORKER, Container, Host, Locust, Snapshot, Warn
 
 _MISSED_REFRESHES = 3
-_LEAST_SECONDS = 6.0  # a busy machine may be late by a refresh or two without anything being wrong
+_LEAST_SECONDS = 6.0  # a busy machine may be late by a refresh or two without any problem
 MEMORY_PERCENT = 90.0
 CORE_PERCENT = 90.0  # Locust's own threshold: above it, the times it measures include its own waiting
 DISK_PERCENT = 90.0
@@ -32,12 +32,12 @@ def stale_after_seconds(interval_seconds: float) -> float:
 
 
 def overdue(snapshot: Snapshot, now: datetime) -> bool:
-    """Tell whether a snapshot should have been replaced long ago: whoever makes them hangs."""
+    """Tell whether a snapshot should have been replaced long ago: its maker hangs."""
     return (now - snapshot.at).total_seconds() > stale_after_seconds(snapshot.interval_seconds)
 
 
 def judged(snapshot: Snapshot, now: datetime) -> Snapshot:
-    """Mark a snapshot stale that is overdue for replacement."""
+    """Mark an overdue snapshot as stale."""
     return snapshot if snapshot.stale or not overdue(snapshot, now) else replace(snapshot, stale=True)
 
 
@@ -49,10 +49,10 @@ def data_age_seconds(snapshot: Snapshot, now: datetime) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the rules look at.
+    """The facts that the rules look at.
 
-    `unread` are the sources that gave nothing this time, each as a sentence; `follows` tells that the master, and the
-    sidecar that knows everything, are on another node of the cluster.
+    `unread` has one sentence for each source that gave no data this time. `follows` is true if the master, and the
+    monitor that knows everything, run on another node of the cluster.
     """
 
     now: datetime
@@ -139,7 +139,7 @@ def _workers_missing(known: Known) -> Iterator[Warn]:
 
 
 def _no_answers(known: Known) -> Iterator[Warn]:
-    """Yield that requests wait for long, or that not one has come back for long, by the plugin's own account."""
+    """Yield requests that wait for long, or a run in which no request has finished for long, as the plugin reports."""
     if known.stale or known.locust is None or not known.locust.users or known.plugin is None:
         return
     account = known.plugin.meters.get("requests") or {}
@@ -158,7 +158,7 @@ def _no_answers(known: Known) -> Iterator[Warn]:
 
 
 def _unheard_workers(known: Known) -> Iterator[Warn]:
-    """Yield the workers of the run under way whose figures are missing, by the plugin's own account."""
+    """Yield the workers of the current run whose figures are missing, as the plugin reports."""
     reports = known.plugin.meters.get("reports") or {} if known.plugin and not known.stale else {}
     if known.locust is None or not known.locust.users:
         return
@@ -179,7 +179,7 @@ def _older_locustfile(known: Known) -> Iterator[Warn]:
 
 
 def _busy_generators(known: Known) -> Iterator[Warn]:
-    """Find generators near a whole core or held back by a limit: they measure their own waiting, not the target's."""
+    """Find workers near a full core or throttled by a limit: they measure their own waiting, not the target's."""
     for container in known.containers:
         if container.service != WORKER or container.state != "running":
             continue
@@ -196,7 +196,7 @@ def _busy_generators(known: Known) -> Iterator[Warn]:
 
 
 def _busiest_process_percent(container: Container, locust: Locust | None) -> float | None:
-    """Take Locust's figure of each process where there are several: the container's own figure adds them up."""
+    """Return Locust's figure of each process if there are several: the container's own figure adds them up."""
     processes = [worker for worker in locust.workers if worker.container == container.name] if locust else []
     if len(processes) > 1:
         return max(process.cpu_percent for process in processes)
@@ -214,7 +214,7 @@ def _about(container: Container, severity: str, text: str) -> Warn:
 
 
 def short_name(container: Container) -> str:
-    """Name a container without the project: service and number (`locust-worker-3`)."""
+    """Return a container's name without the project: service and number (`locust-worker-3`)."""
     return f"{container.service}-{container.index}"
 
 

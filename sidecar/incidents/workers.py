@@ -1,7 +1,8 @@
-"""Locust workers that were lost, and those that left. Pure but for its memory.
+"""Locust workers that were lost, and workers that left. Pure but for its memory.
 
-Each worker id becomes one incident: lost when the master misses it or its container ended unasked, left when it quit by
-itself or a person stopped its container. A worker that was missing and came back can be lost again.
+Each worker id becomes one incident. A worker is lost when the master misses it or when its container ended without a
+request. It left when it quit by itself or when a person stopped its container. A worker that was missing and came back
+can be lost again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sidecar.model.incident import FINAL, ExitReason, Incident, IncidentKind, id
 from sidecar.model.incident_kinds import KINDS, users_and_workers, without_project
 from sidecar.model.snapshot import MASTER, MISSING, WORKER, Container, Locust, Snapshot, Worker
 
-UNDECIDED = timedelta(seconds=4)  # why a container ended is settled two seconds after, and a round is two more
+UNDECIDED = timedelta(seconds=4)  # the reason of an exit is settled two seconds later, and a round takes two more
 
 _SHORT_ID = re.compile(r"[0-9a-f]{12}")
 _DEATHS = frozenset({IncidentKind.EXIT, IncidentKind.RESTART})
@@ -26,7 +27,7 @@ _LEFT_FOR = frozenset({ExitReason.STOPPED, ExitReason.FINISHED})
 
 @dataclass(slots=True)
 class _TrackedWorker:
-    """What is remembered of one worker while the master lists it, and shortly after."""
+    """The state of one worker while the master lists it, and shortly after."""
 
     worker: Worker
     first_seen: datetime
@@ -48,7 +49,7 @@ class Workers:
             self._restored.update((worker, incident) for worker in incident.workers)
 
     def apply(self, snapshot: Snapshot, recent: Sequence[Incident], full: Mapping[str, str]) -> list[Incident]:
-        """Take one round; return the incidents to upsert."""
+        """Process one round; return the incidents to upsert."""
         self._forget_for_new_master(snapshot)
         if snapshot.locust is not None:
             self._see(snapshot.locust, snapshot.at)
@@ -63,7 +64,7 @@ class Workers:
         return incidents
 
     def _forget_for_new_master(self, snapshot: Snapshot) -> None:
-        """Forget the workers of the master before: a master that was started anew has an empty list."""
+        """Forget the workers of the earlier master: a restarted master has an empty list."""
         started = next((container.started_at for container in snapshot.containers if container.service == MASTER), None)
         if started is not None and self._master is not None and started != self._master:
             self._known.clear()
@@ -77,7 +78,7 @@ class Workers:
                 self._known[worker_id] = _TrackedWorker(worker, at, incident=self._restored.pop(worker_id, None))
                 continue
             known.gone_since = None
-            if worker.state != MISSING:  # of a missing one the last good figures stay: its users went with it
+            if worker.state != MISSING:  # a missing worker keeps its last figures: its users went with it
                 known.worker = _at_home(worker, known.worker)
             else:
                 known.worker = replace(known.worker, state=MISSING)
@@ -103,7 +104,7 @@ class Workers:
 
 
 def _death(known: _TrackedWorker, recent: Sequence[Incident]) -> Incident | None:
-    """Find what ended the container while this worker lived in it; an OOM kill before all else, it is the cause."""
+    """Find what ended the container while this worker lived in it. An OOM kill comes first: it is the cause."""
     ends = [
         incident
         for incident in recent
@@ -119,7 +120,7 @@ def _death(known: _TrackedWorker, recent: Sequence[Incident]) -> Incident | None
 
 
 def _lived_in(worker: Worker, death: Incident) -> bool:
-    """Tell whether it was this worker's container that ended, and not one of the same name before it.
+    """Tell whether this worker's container ended, and not an earlier one of the same name.
 
     A worker's id begins with its host name, which is the container's short id unless somebody gave it another.
     """
@@ -135,7 +136,7 @@ def _incident(
     lost = kind is IncidentKind.WORKER_LOST
     users = _users(worker, death)
     at = death.at if death else known.gone_since or snapshot.at
-    again = f"@{format_time(at)}" if known.incident else ""  # it had come back
+    again = f"@{format_time(at)}" if known.incident else ""  # the worker had come back before
     return Incident(
         id=identity(kind, _id(container, full), "", worker.id + again),
         kind=kind,
@@ -157,7 +158,7 @@ def _incident(
 
 
 def _at_home(worker: Worker, before: Worker) -> Worker:
-    """Return the worker in the container that it was in: the master may list it after its container is removed."""
+    """Return the worker in its earlier container: the master may list it after its container is removed."""
     if worker.container is not None or before.container is None:
         return worker
     return replace(worker, container=before.container, remote=False)
@@ -170,7 +171,7 @@ def _service(worker: Worker, container: Container | None, death: Incident | None
 
 
 def _users(worker: Worker, death: Incident | None) -> int:
-    """Return how many users went with it, as its death has it where it does: two numbers would confuse."""
+    """Return how many users were lost with it. The number in its death comes first: two numbers would confuse."""
     if death is not None and death.users_lost is not None and death.workers == (worker.id,):
         return death.users_lost
     return worker.users
@@ -203,7 +204,7 @@ def _is_well(known: _TrackedWorker) -> bool:
 
 
 def _came_back(known: _TrackedWorker, at: datetime) -> Incident | None:
-    """Revise the incident of a worker that was only missing, and that the master hears again."""
+    """Revise the incident of a worker that was only missing and that the master hears again."""
     lost = known.incident
     if lost is None or lost.kind is not IncidentKind.WORKER_LOST or lost.cause or lost.note or not _is_well(known):
         return None
