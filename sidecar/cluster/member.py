@@ -51,7 +51,7 @@ class NodeStatusPublisher:
         self._leaders: dict[str, datetime] = {}
 
     def take(self, snapshot: Snapshot) -> None:
-        """Take a round's Snapshot; of one that others are part of, what is this node's own."""
+        """Keep a round's Snapshot; if it includes other nodes, keep only this node's part."""
         self._own = replace(
             snapshot,
             containers=tuple(container for container in snapshot.containers if container.node == self.node),
@@ -60,11 +60,11 @@ class NodeStatusPublisher:
         )
 
     def asked_by(self, leader: str) -> None:
-        """Remember who leads: if it vanishes with its ledger, the next leader can report that."""
+        """Remember the leader. If it vanishes with its ledger, the next leader can report that."""
         self._leaders[leader] = self._clock()
 
     def led_before(self, leader: str) -> tuple[str, datetime] | None:
-        """Return the leader before this one and until when it led; None when there was no other."""
+        """Return the leader before this one and until when it led; None if there was no other."""
         others = [(at, node) for node, at in self._leaders.items() if node not in (leader, self.node)]
         return (max(others)[1], max(others)[0]) if others else None
 
@@ -90,7 +90,7 @@ class NodeStatusPublisher:
 
 
 def reach(host: str, port: int, clock: Callable[[], datetime]) -> Reach:
-    """Open one connection, and close it."""
+    """Open one connection to the master's port, and close it."""
     began = time.monotonic()
     try:
         with socket.create_connection((host, port), timeout=_REACH_TIMEOUT_SECONDS):
@@ -104,7 +104,7 @@ def reach(host: str, port: int, clock: Callable[[], datetime]) -> Reach:
 
 
 class Prober(Repeated):
-    """Tries each ten seconds, and each second until it works, in a thread of its own."""
+    """Tries every ten seconds, and every second until a try succeeds, in a thread of its own."""
 
     def __init__(self, attempt: Callable[[], Reach]) -> None:
         self._attempt = attempt
@@ -116,13 +116,13 @@ class Prober(Repeated):
         return self._known
 
     def turn(self) -> float:
-        """Try once."""
+        """Try to connect once."""
         self._known = attempt = self._attempt()
         return REACH_EVERY_SECONDS if attempt.error is None else REACH_AGAIN_SECONDS
 
 
 class ClusterMember:
-    """Both sides of one node's sidecar in a cluster."""
+    """Both roles of one node's monitor in a cluster: it reports, and it polls."""
 
     def __init__(
         self,
@@ -156,12 +156,12 @@ class ClusterMember:
         self._poller = PeerPoller(around, min(interval_seconds, _MOST_INTERVAL_SECONDS))
 
     def start(self) -> None:
-        """Begin both."""
+        """Start both threads."""
         self._prober.start()
         self._poller.start()
 
     def stop(self) -> None:
-        """End both."""
+        """Stop both threads."""
         self._poller.stop()
         self._prober.stop()
 

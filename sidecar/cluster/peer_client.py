@@ -12,14 +12,14 @@ LEADER_HEADER = "x-kit-leader"
 
 
 class PeerClient(SidecarReader):
-    """Asks the sidecar of another node, for the one that leads. For one thread at a time."""
+    """Reads the monitor of another node, for the leader. For one thread at a time."""
 
     def __init__(self, address: str, port: int, token: str, own_node: str, timeout_seconds: float = 3.0) -> None:
         super().__init__(port, timeout_seconds, host=address, token=token)
         self._headers[LEADER_HEADER] = own_node
 
     def report(self, mark: int | None) -> NodeReport:
-        """Ask for the report of its node; `mark` is that of its last report, None for the first.
+        """Request the report of the node; `mark` is the mark of its last report, None for the first.
 
         Raises:
             MonitorError: no answer, or not a report.

@@ -26,17 +26,17 @@ _log = logging.getLogger(__name__)
 
 _MOST_INCIDENTS = 5000
 ASKERS = 8  # nodes asked at the same time
-_SETTLING_SECONDS = 15.0  # of a new leader: until then, a node it has not heard may only not have been asked
+_SETTLING_SECONDS = 15.0  # of a new leader: until then, it may not have asked a node yet
 
 
 class Asks(Protocol):
-    """One node's sidecar."""
+    """One node's monitor."""
 
     def report(self, mark: int | None) -> NodeReport:
-        """Return its report; MonitorError without one."""
+        """Return the node's report; raises MonitorError without an answer."""
 
     def incident_list(self, **query: str | int) -> IncidentList:
-        """Return what its ledger holds; MonitorError where it cannot be read."""
+        """Return incidents of the node's ledger; raises MonitorError if it cannot be read."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -44,10 +44,11 @@ class Asks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a PeerPoller needs of the monitor around it.
+    """What a PeerPoller needs from its monitor.
 
-    `addresses` are those of all sidecars, this one's too; `ask` makes a client of an address; `put` takes what is to be
-    recorded, `recorded` gives what is. `led_before` is who asked for this node's report before it led, until when.
+    `addresses` returns the addresses of all monitors, this one's too. `ask` makes a client for an address. `put` takes
+    what is to be recorded, and `recorded` returns what is recorded. `led_before` returns who asked for this node's
+    report before this node led, and until when.
     """
 
     node: str
@@ -64,7 +65,7 @@ class Surroundings:
 
 @dataclass(slots=True)
 class _PeerState:
-    """What is remembered of one address."""
+    """The state of one address."""
 
     client: Asks
     mark: int | None = None
@@ -74,7 +75,7 @@ class _PeerState:
 
 @dataclass(frozen=True, slots=True)
 class _PeerAnswer:
-    """One answer: the report, and whether the ledger behind it has everything since the last one."""
+    """One answer: the report, and whether the node's ledger has everything since the last answer."""
 
     address: str
     at: datetime
@@ -84,7 +85,7 @@ class _PeerAnswer:
 
 
 class PeerPoller(Repeated):
-    """Asks each `interval_seconds`, in a thread of its own; `others` may be called from any thread."""
+    """Asks every `interval_seconds`, in a thread of its own. Any thread may call `others`."""
 
     def __init__(self, around: Surroundings, interval_seconds: float) -> None:
         self._around = around
@@ -98,23 +99,23 @@ class PeerPoller(Repeated):
         super().__init__("cluster")
 
     def stop(self, patience_seconds: float | None = 0.0) -> None:
-        """End. What is under way is not waited for."""
+        """Stop, without waiting for calls under way."""
         super().stop(patience_seconds)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def lead(self, *, leads: bool) -> None:
-        """Say whether this node leads: whether the master runs here."""
+        """Set whether this node leads, which means that the master runs here."""
         if leads and not self._leads:
             self._leads_since = self._around.monotonic()
-            _log.info("the master runs on this node: gathering what the others see")
+            _log.info("the master runs on this node: this monitor now collects the other nodes' reports")
         self._leads = leads
 
     def others(self, own: Node) -> Others:
-        """Return what the others saw; nothing while another node leads."""
+        """Return what the others saw; empty while another node leads."""
         return rules.others(list(self._peers.values()), own) if self._leads else replace(NO_OTHERS, nodes=(own,))
 
     def turn(self) -> float:
-        """Ask everyone once, if this node leads."""
+        """Ask all nodes once, if this node leads."""
         began = self._around.monotonic()
         if self._leads:
             self._ask_everyone()
@@ -128,7 +129,7 @@ class PeerPoller(Repeated):
             self._states[address] = _PeerState(self._around.ask(address))
         asked = [address for address, peer in self._states.items() if peer.node != self._around.node]
         heard = list(self._pool.map(self._ask, asked))
-        for address in self._states.keys() - known:  # a task that is no more; its node may have another
+        for address in self._states.keys() - known:  # a task that Swarm has removed; its node may have another
             self._states.pop(address).client.close()
         self._take(heard)
         self._look_for_silence(heard, {peer.node for peer in self._states.values()})
@@ -162,11 +163,12 @@ class PeerPoller(Repeated):
             if (blind := self._blind_until_now(report.node)) is not None:
                 self._around.put((rules.spoke_again(blind, answer.at, made_up=answer.whole),))
                 _log.info("%s answers again", report.node)
-            # The incidents are in the ledger now; the reports of a thousand containers are enough to hold.
+            # The incidents are in the ledger now, and the reports of a thousand containers are large enough without
+            # them.
             self._peers[report.node] = Peer(report.node, replace(report, incidents=()), answer.at)
 
     def _blind_until_now(self, node: str) -> Incident | None:
-        """Return the silence that a node's report ends; the ledger knows that of a node this leader never heard."""
+        """Return the silence that a node's report ends, from the ledger if this leader never heard the node."""
         if (before := self._peers.get(node)) is not None:
             return before.blind
         recorded = self._around.recorded().incidents
@@ -186,7 +188,7 @@ class PeerPoller(Repeated):
             if node in spoke:
                 continue
             silent = now - peer.heard_at
-            error = errors.get(node, "Swarm knows of no sidecar there any more")
+            error = errors.get(node, "Swarm lists no monitor there any more")
             changed = replace(peer, error=error)
             if peer.blind is None and silent.total_seconds() >= rules.SILENT_SECONDS:
                 changed = replace(changed, blind=rules.fell_silent(changed, self._around.project))
@@ -198,7 +200,7 @@ class PeerPoller(Repeated):
                 del self._peers[node]
 
     def _look_for_lost_ledgers(self) -> None:
-        """Record that a node which led before does not answer: what it alone recorded is out of reach."""
+        """Record that an earlier leader does not answer: the incidents that it alone recorded cannot be read."""
         if self._around.monotonic() - self._leads_since < _SETTLING_SECONDS:
             return
         leaders = [

@@ -1,8 +1,8 @@
 """One view out of the reports of many nodes. Pure.
 
-A node that goes silent is blind, not healthy: its containers are `unknown` from then on, and the span is an incident.
-Nodes that share a kernel (the same boot id) share its count of OOM kills, too: what one of them could not place may
-have been another's kill, and is no kill of nobody.
+A node that goes silent is blind, not healthy. Its containers are `unknown` from then on, and the span is an incident.
+Nodes that share a kernel (the same boot id) share its count of OOM kills too. If one node cannot place a kill, it may
+belong to another node of this kernel.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SILENT_SECONDS = 5.0
 GONE = timedelta(minutes=10)
 CLOCK_SECONDS = 2.0
 
-_OF_THE_MOMENT: dict[str, Any] = dict.fromkeys(  # what is not known of a container while its node is silent
+_OF_THE_MOMENT: dict[str, Any] = dict.fromkeys(  # unknown for a container while its node is silent
     (
         "health",
         "cpu_percent",
@@ -40,7 +40,7 @@ _SAME_KILL = timedelta(seconds=3)  # between a kernel's count on one node and th
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One node as the leader knows it: its last report, when that came, and the span of its silence, while it lasts."""
+    """One node as the leader knows it: its last report, the time of that report, and the current span of silence."""
 
     node: str
     report: NodeReport
@@ -50,12 +50,12 @@ class Peer:
 
     @property
     def is_silent(self) -> bool:
-        """Whether it has been silent for long enough to say so."""
+        """Return whether the node has been silent for long enough to report it."""
         return self.blind is not None
 
 
 def others(peers: Iterable[Peer], own: Node) -> Others:
-    """Put together what the leader's own Snapshot lacks."""
+    """Build the part of a Snapshot that the other nodes give."""
     known = sorted(peers, key=lambda peer: peer.node)
     return Others(
         containers=tuple(_seen(container, peer) for peer in known for container in peer.report.snapshot.containers),
@@ -101,19 +101,19 @@ def _blind(peer: Peer) -> Iterable[Blind]:
 
 def _sentences(peer: Peer) -> Iterable[str]:
     if peer.is_silent:
-        return  # it has a line of its own, as a blind span
+        return  # its blind span has a line already
     if peer.report.snapshot.stale:
-        yield f"{peer.node}: Docker does not answer its sidecar"
+        yield f"{peer.node}: Docker does not answer the monitor there"
     ahead = (peer.report.at - peer.heard_at).total_seconds()
     if abs(ahead) >= CLOCK_SECONDS:
         way = "ahead of" if ahead > 0 else "behind"
-        yield f"the clock of {peer.node} is {abs(ahead):.0f} s {way} the leader's: times of its incidents are, too"
+        yield f"the clock of {peer.node} is {abs(ahead):.0f} s {way} the leader's, so its incidents have wrong times"
     if peer.report.reach is not None and peer.report.reach.error:
         yield f"{peer.node} cannot reach the master's port: {peer.report.reach.error}"
 
 
 def as_told_by(report: NodeReport) -> tuple[Incident, ...]:
-    """Return a node's own incidents, with its name where no container says which node it was."""
+    """Return a node's own incidents, with the node's name if no container shows the node."""
     own = (incident for incident in report.incidents if incident.node in (None, report.node))
     return tuple(
         replace(
@@ -127,14 +127,14 @@ def as_told_by(report: NodeReport) -> tuple[Incident, ...]:
 
 
 def fell_silent(peer: Peer, project: str) -> Incident:
-    """Return the incident of a node that is not heard of any more."""
+    """Return the incident of a node that no longer reports."""
     why = peer.error or "no answer"
     text = f"no report from {peer.node} from {peer.heard_at:%H:%M:%S} UTC on: {why}"
     return _span("node", peer.node, peer.heard_at, project, text, why)
 
 
 def _span(what: str, node: str, at: datetime, project: str, text: str, *lines: str) -> Incident:
-    """Return the incident of a node's silence or lost ledger, which begins at a moment."""
+    """Return the incident of a node's silence or lost ledger, with the moment at which it begins."""
     return Incident(
         id=identity(IncidentKind.BLIND, "", f"{what} {node}", format_time(at)),
         kind=IncidentKind.BLIND,
@@ -148,7 +148,7 @@ def _span(what: str, node: str, at: datetime, project: str, text: str, *lines: s
 
 
 def is_silence_of(node: str, incident: Incident) -> bool:
-    """Tell whether an incident is a node's silence."""
+    """Return whether an incident is a node's silence."""
     return (
         incident.kind is IncidentKind.BLIND
         and incident.node == node
@@ -157,7 +157,7 @@ def is_silence_of(node: str, incident: Incident) -> bool:
 
 
 def spoke_again(blind: Incident, at: datetime, *, made_up: bool) -> Incident:
-    """Return the incident once the node answers; `made_up`: its own ledger has all of the time between."""
+    """Return the incident after the node answers again; `made_up`: its own ledger covers the whole span."""
     lasted = (at - blind.at).total_seconds()
     when = f"from {blind.at:%H:%M:%S} to {at:%H:%M:%S} UTC"
     known = "its own ledger had everything afterwards" if made_up else "what happened there is unknown"
@@ -190,12 +190,12 @@ def ledger_lost(node: str, at: datetime, project: str) -> Incident:
 
 
 def reconciled(incidents: Sequence[Incident], kernels: Mapping[str, str], counted: Mapping[str, int]) -> list[Incident]:
-    """Return the unattributed OOM kills that other nodes of the same kernel account for, corrected.
+    """Return the unattributed OOM kills that other nodes of the same kernel explain, corrected.
 
     Args:
-        incidents: what is recorded of the last minutes, each with its node.
+        incidents: the recorded incidents of the last minutes, each with its node.
         kernels: the boot id of each node.
-        counted: how many kills each of them stood for at first, by id, where that is known.
+        counted: how many kills each incident stood for at first, by id, if that is known.
 
     """
     kills = [incident for incident in incidents if incident.kind is IncidentKind.OOM_KILL and incident.node in kernels]
@@ -214,7 +214,7 @@ def reconciled(incidents: Sequence[Incident], kernels: Mapping[str, str], counte
         placed = min(whole, sum(kill.count for kill in near))
         twins = [twin for twin in unplaced if _is_elsewhere(twin, incident, kernels) and _overlap(incident, twin)]
         before = [twin for twin in twins if (twin.node or "") < (incident.node or "")]
-        if not placed and before:  # a kill of nobody's that every node of this kernel counted: the first one tells it
+        if not placed and before:  # every node of this kernel counted the kill: the first one reports it
             placed, near = whole, before[:1]
         if whole - placed != incident.count:
             corrected.append(_placed(incident, whole, placed, sorted({kill.node or "" for kill in near})))

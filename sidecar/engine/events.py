@@ -244,7 +244,7 @@ class EventStream:
         return feed
 
     def _reaches_back_to(self, known_ns: int) -> bool:
-        """Tell whether the engine's buffer holds all that happened since `known_ns`.
+        """Return whether the engine's buffer holds all that happened since `known_ns`.
 
         It is a queue in the daemon's memory: while an event from before that moment is in it, nothing after it has
         been pushed out, nor has the daemon been restarted. There always was one: the sidecar's own start. It is asked

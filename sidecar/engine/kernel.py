@@ -129,7 +129,7 @@ class KernelWatch(Repeated):
         return KernelReading(at_ns, self._boot_id, host_kills, {container_id: counter}, complete=False)
 
     def counts(self, container_id: str) -> bool:
-        """Tell whether this container's counter can be read; of a tree that is not there, `problems` speaks once."""
+        """Return whether this container's counter can be read; of a tree that is not there, `problems` speaks once."""
         with self._guard:
             return self._cgroups.version is None or self._counter(container_id) is not None
 
@@ -213,7 +213,7 @@ class KernelWatch(Repeated):
 
 
 def _is_over(since_ns: int, span_ns: int, now_ns: int) -> bool:
-    """Tell whether a span has passed; a clock that was set back ends it too."""
+    """Return whether a span has passed; a clock that was set back ends it too."""
     return not since_ns <= now_ns < since_ns + span_ns
 
 

@@ -54,5 +54,5 @@ def _of_task(labels: Payload) -> Owner:
 
 
 def is_helper(labels: Payload) -> bool:
-    """Tell whether these are a one-off container's labels, or those of one of the kit's own probes."""
+    """Return whether these are a one-off container's labels, or those of one of the kit's own probes."""
     return label(labels, ONE_OFF_LABEL).lower() == "true" or ROLE_LABEL in labels

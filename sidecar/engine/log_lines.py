@@ -179,7 +179,7 @@ class LogDeduplicator:
         self._again = {stream: mark.lines for stream, mark in self._marks.items()}
 
     def new(self, line: RawLine) -> bool:
-        """Tell whether this line was not seen before, and remember it."""
+        """Return whether this line was not seen before, and remember it."""
         mark = self._marks.get(line.stream)
         again = self._again.get(line.stream)
         if mark is not None and again is not None:
@@ -231,11 +231,11 @@ class LineRateLimiter:
 
     @property
     def holds(self) -> bool:
-        """Tell whether lines were left out that no notice speaks of yet."""
+        """Return whether lines were left out that no notice speaks of yet."""
         return self._held > 0
 
     def admit(self, line: RawLine) -> bool:
-        """Tell whether this line is to be kept; ask for a notice before, when its second is another."""
+        """Return whether this line is to be kept; ask for a notice before, when its second is another."""
         second = line.ns // SECOND_NS
         if second != self._second:
             self._second, self._lines, self._bytes = second, 0, 0

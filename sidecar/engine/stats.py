@@ -39,7 +39,7 @@ def figures(before: StatsReading | None, now: StatsReading) -> Stats:
 
 
 def restarted(before: StatsReading, now: StatsReading) -> bool:
-    """Tell whether the processor counter ran backwards: a new process tree counts from zero."""
+    """Return whether the processor counter ran backwards: a new process tree counts from zero."""
     return now.cpu_total_ns < before.cpu_total_ns
 
 

@@ -136,7 +136,7 @@ class ContainerRun:
 
     @property
     def alive(self) -> bool:
-        """Tell whether no exit was seen so far."""
+        """Return whether no exit was seen so far."""
         return self.exit.died_ns is None
 
     def stop_requested(self) -> bool:
@@ -149,7 +149,7 @@ class ContainerRun:
             self.exit = replace(self.exit, asked_ns=ns, asked_signal=signal or self.exit.asked_signal)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it for the ledger, in one flat object: its keys are a contract with older sidecars."""
+        """Return the whole run for the ledger, in one flat object: its keys are a contract with older monitors."""
         flat = {**asdict(self.start), **asdict(self.kills), **asdict(self.exit)}
         return {
             "container_id": self.container_id,
@@ -160,7 +160,7 @@ class ContainerRun:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> ContainerRun:
-        """Read what `to_json` wrote; keys that are unknown here are ignored."""
+        """Read what `to_json` wrote; unknown keys are ignored."""
         return cls(
             container_id=value["container_id"],
             owner=Owner(**value["owner"]),
@@ -178,7 +178,7 @@ def _part(record: type[T], value: dict[str, Any]) -> T:
 
 @dataclass(slots=True)
 class ContainerHistory:
-    """One container: its last few runs, oldest first, and how often the engine says it was restarted."""
+    """One container: its last few runs, oldest first, and its restart count by the engine."""
 
     container_id: str
     owner: Owner
@@ -193,11 +193,11 @@ class ContainerHistory:
         return self.runs[-1] if self.runs else None
 
     def is_quiet(self) -> bool:
-        """Tell whether time alone changes nothing about it, as with most containers, most of the time."""
+        """Return whether the passing of time changes nothing about it. Most containers are quiet most of the time."""
         return len(self.runs) == 1 and self.runs[0].alive and not self.runs[0].kills.pending
 
     def owned_by(self, owner: Owner) -> None:
-        """Take better knowledge of whose container it is: a reading of the kernel has only the id."""
+        """Set the owner, which is better known now: a reading of the kernel's counters has only the id."""
         self.owner = owner
         for run in self.runs:
             run.owner = owner
@@ -212,12 +212,12 @@ class ContainerHistory:
         return run
 
     def forget(self, now_ns: int) -> None:
-        """Let go of runs that ended long ago; the newest stays."""
+        """Forget runs that ended long ago; the newest stays."""
         kept = [run for run in self.runs[:-1] if run.alive or (run.exit.died_ns or 0) > now_ns - _KEPT_NS]
         self.runs = kept + self.runs[-1:]
 
     def dying(self) -> ContainerRun | None:
-        """Return the run that an end reported now belongs to: the oldest without one."""
+        """Return the run that a newly reported exit belongs to: the oldest run without an exit."""
         return next((run for run in self.runs if run.alive), None)
 
     def end(self, at_ns: int) -> ContainerRun:
@@ -252,7 +252,7 @@ class ContainerHistory:
         return self.runs[place - 1] if place else None
 
     def of_cgroup(self, cgroup: int, at_ns: int) -> ContainerRun:
-        """Find or begin the run whose cgroup this is: each start makes a cgroup of its own.
+        """Find or begin the run of this cgroup: each start makes a cgroup of its own.
 
         A reading can see the new cgroup before the events of the old one's end and of the new start.
         """
@@ -266,7 +266,7 @@ class ContainerHistory:
         return current
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it for the ledger; its keys are a contract with older sidecars."""
+        """Return the whole history for the ledger; its keys are a contract with older monitors."""
         return {
             "container_id": self.container_id,
             "owner": asdict(self.owner),
@@ -288,7 +288,7 @@ class ContainerHistory:
 
 
 def _split_kills(later: KillEvidence, ended: KillEvidence, at_ns: int) -> None:
-    """Give the run that ended at this time what was noted down for the run after it by mistake."""
+    """Move to the ended run the kills that were recorded for the run after it by mistake."""
     ended.pending = [ns for ns in later.pending if ns <= at_ns]
     ended.oom_ns = later.oom_ns if later.oom_ns <= at_ns else 0
     later.pending = [ns for ns in later.pending if ns > at_ns]

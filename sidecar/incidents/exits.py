@@ -36,7 +36,7 @@ def reason_of(run: ContainerRun) -> ExitReason | None:
 
 
 def oom_near(run: ContainerRun) -> bool:
-    """Tell whether an OOM kill in this run is close enough to its end to be its cause."""
+    """Return whether an OOM kill in this run is close enough to its end to be its cause."""
     if run.exit.died_ns is None or not run.kills.last_ns():
         return False
     within = _KILLED_BY_OOM_WITHIN_NS if run.exit.exit_code == SIGKILL_EXIT else _FELLED_BY_OOM_WITHIN_NS
@@ -87,7 +87,7 @@ class Exits:
     def oom_found(self, run: ContainerRun) -> None:
         """Explain an exit by the host's count: it was an OOM kill."""
         self._kills.guess(run, run.exit.died_ns or 0)
-        text = "the host counted one OOM kill more than every counter in sight shows"
+        text = "the host counted one OOM kill more than all readable counters show"
         self._store.add_evidence(
             run.kills.incident, EvidenceItem("host_counter", text, from_nanos(run.exit.died_ns or 0))
         )

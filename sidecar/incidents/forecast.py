@@ -157,7 +157,7 @@ def _within(value: float, of: float, bounds: tuple[float, float]) -> bool:
 
 
 def _stalled(pairs: Sequence[Pair]) -> bool:
-    """Tell whether the last few readings grew far less than the earlier ones predict, by more than their noise."""
+    """Return whether the last few readings grew far less than the earlier ones predict, by more than their noise."""
     for back in (3, 6):
         if len(pairs) >= back + LEAST_READINGS:
             before = fit_line(pairs[:-back])
@@ -169,7 +169,7 @@ def _stalled(pairs: Sequence[Pair]) -> bool:
 
 
 def _cache_only(points: Sequence[MemoryReading], limit: float) -> bool:
-    """Tell whether the working set grew and the usage did not: page cache became active."""
+    """Return whether the working set grew and the usage did not: page cache became active."""
     first, last = points[0], points[-1]
     if last.usage_bytes >= PINNED * limit:
         return False

@@ -91,7 +91,7 @@ class ObservationGaps:
                 span.idle = True
 
     def covers(self, since_ns: int, until_ns: int) -> bool:
-        """Tell whether any span, ended or not, overlaps this time."""
+        """Return whether any span, ended or not, overlaps this time."""
         return any(
             span.since_ns - SECOND_NS <= until_ns and (span.until_ns is None or span.until_ns + SECOND_NS >= since_ns)
             for span in self._spans

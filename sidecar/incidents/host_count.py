@@ -194,5 +194,5 @@ def distance_ns(entry: CountDifference, at_ns: int) -> int:
 
 
 def could_be(entry: CountDifference, at_ns: int) -> bool:
-    """Tell whether a death, or an `oom` event, at this time can be of a kill in this entry."""
+    """Return whether a death, or an `oom` event, at this time can be of a kill in this entry."""
     return entry.since_ns - _EARLY_NS <= at_ns <= entry.until_ns + DEATH_TAKES_NS

@@ -164,7 +164,7 @@ class Kills:
 
 
 def _survived(run: ContainerRun, incident: Incident, *, final: bool) -> bool | None:
-    """Tell whether the main process survived; None while it is too early to know."""
+    """Return whether the main process survived; None while it is too early to know."""
     if run.exit.died_ns is None:
         return True if final else None
     near = nanos(incident.until or incident.at) + FELLED_WITHIN_NS >= run.exit.died_ns

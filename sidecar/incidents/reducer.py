@@ -155,7 +155,7 @@ class IncidentReducer:
     def began(self, at_ns: int) -> None:
         """Begin: the time from the monitor's last sign of life to now is a gap."""
         if self._alive_ns is not None:
-            why = "it was asked to end" if self._ended_clean else "it was killed, or the machine was"
+            why = "it was stopped on request" if self._ended_clean else "it was killed, or the machine went down"
             self._gaps.lost(SIDECAR, self._alive_ns, why)
             if self._ended_clean and at_ns - self._alive_ns > _LONG_NS:
                 self._host_count.begin_anew()

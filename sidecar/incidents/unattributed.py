@@ -103,7 +103,7 @@ class UnattributedKills:
                 self.kills.guess(run, run.exit.died_ns or entry.until_ns)
 
     def _is_unexplained(self, run: ContainerRun) -> bool:
-        """Tell whether an OOM kill that the engine missed could explain how a run ended."""
+        """Return whether an OOM kill that the engine missed could explain how a run ended."""
         if run.exit.died_ns is None or run.exit.exit_code != SIGKILL_EXIT or run.stop_requested() or oom_near(run):
             return False
         length_ns = run.exit.died_ns - (run.start.started_ns or 0)

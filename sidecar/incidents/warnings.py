@@ -32,7 +32,7 @@ def stale_after_seconds(interval_seconds: float) -> float:
 
 
 def overdue(snapshot: Snapshot, now: datetime) -> bool:
-    """Tell whether a snapshot should have been replaced long ago: its maker hangs."""
+    """Return whether a snapshot should have been replaced long ago: its maker hangs."""
     return (now - snapshot.at).total_seconds() > stale_after_seconds(snapshot.interval_seconds)
 
 

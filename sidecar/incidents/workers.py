@@ -120,7 +120,7 @@ def _death(known: _TrackedWorker, recent: Sequence[Incident]) -> Incident | None
 
 
 def _lived_in(worker: Worker, death: Incident) -> bool:
-    """Tell whether this worker's container ended, and not an earlier one of the same name.
+    """Return whether this worker's container ended, and not an earlier one of the same name.
 
     A worker's id begins with its host name, which is the container's short id unless somebody gave it another.
     """

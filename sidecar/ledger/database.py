@@ -58,7 +58,7 @@ class Database:
         self._open()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def sound(self) -> sqlite3.Connection:
@@ -78,14 +78,14 @@ class Database:
         return self._connection
 
     def notice_damage(self, error: sqlite3.Error) -> bool:
-        """Tell whether an error says that the file is damaged; the next call of `sound` then puts it away."""
+        """Return whether an error says that the file is damaged; the next call of `sound` then puts it away."""
         corrupt = is_corrupt(error)
         if corrupt:
             self._damage = str(error)
         return corrupt
 
     def _is_removed(self) -> bool:
-        """Tell whether the file that was opened is no longer the one in the folder: it would be written in vain."""
+        """Return whether the file that was opened is no longer the one in the folder: it would be written in vain."""
         try:
             return self._path.stat().st_ino != self._inode
         except FileNotFoundError:
@@ -117,7 +117,7 @@ class Database:
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:
-    """Tell whether the error says that the file itself is damaged, so that trying again is of no use."""
+    """Return whether the error says that the file itself is damaged, so that trying again is of no use."""
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _CORRUPT
 
 

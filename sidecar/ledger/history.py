@@ -155,7 +155,7 @@ class History(HistoryReader):
     def recent(self, container_id: str, before: datetime, most: int = 50) -> tuple[MemorySample, ...]:
         """Return a container's last memory samples up to a moment: from memory, and from the disk as needed.
 
-        Only a container that an earlier sidecar has written of is looked for on the disk. Never raises.
+        Only a container that an earlier monitor has written of is looked for on the disk. Never raises.
         """
         recent = self._rings.recent(container_id, before, most)
         if container_id not in self._earlier or len(recent) >= min(most, DEPTH):

@@ -74,7 +74,7 @@ class HistoryReader:
         self._readers = Readers(folder / HISTORY.file_name)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._readers.close()
 
     def series(self, since: datetime, until: datetime, points: int, project: str | None = None) -> list[RecordedSeries]:

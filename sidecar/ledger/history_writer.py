@@ -55,7 +55,7 @@ class Work:
     health: Sequence[HealthMinute] = ()
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to write."""
+        """Return whether there is anything to write."""
         return bool(self.rounds or self.run_points or self.lines or self.cursors or self.health)
 
 
@@ -236,7 +236,7 @@ class HistoryWriter:
         self._connection = self._file.sound()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     @property
@@ -245,7 +245,7 @@ class HistoryWriter:
         return self._file.notes
 
     def notice_damage(self, error: sqlite3.Error) -> bool:
-        """Tell whether an error says that the file is damaged; the next writing then begins a new one."""
+        """Return whether an error says that the file is damaged; the next writing then begins a new one."""
         return self._file.notice_damage(error)
 
     def earlier(self) -> tuple[frozenset[str], dict[str, LogCursor]]:

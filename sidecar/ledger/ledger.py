@@ -106,7 +106,7 @@ class Ledger:
         return self._file.notes
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     @contextmanager

@@ -95,7 +95,7 @@ class LedgerReader:
         self._readers = Readers(folder / LEDGER.file_name)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._readers.close()
 
     def incidents(self, query: IncidentQuery = EVERYTHING) -> Sequence[Incident]:

@@ -72,7 +72,7 @@ def open_store(
 
 
 def can_be_kept(folder: Path, clock: Callable[[], datetime], retention: Retention) -> bool:
-    """Tell whether a ledger can be opened and written in this folder now, where it could not before."""
+    """Return whether a ledger can be opened and written in this folder now, where it could not before."""
     try:
         store = _open(folder, clock, retention)
     except LedgerError:

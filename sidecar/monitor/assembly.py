@@ -21,7 +21,7 @@ MOST_INCIDENTS = 50
 
 @dataclass(frozen=True, slots=True)
 class ContainerReadings:
-    """One container as all the engine's calls together show it."""
+    """One container, from all calls to the engine together."""
 
     listed: Listed
     inspected: Inspected | None = None
@@ -31,10 +31,11 @@ class ContainerReadings:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What is on the disk about incidents, at one moment.
+    """The recorded incidents, at one moment.
 
-    `incidents` are those of the last minutes, newest first, and those that go on; `oom_kills` and `exit_reasons` go by
-    full container id; `problem` says why nothing can be recorded now, `recorded_until` up to when everything was.
+    `incidents` are the incidents of the last minutes and the ongoing ones, newest first. `oom_kills` and `exit_reasons`
+    are by full container id. `problem` is the reason why nothing can be recorded now. `recorded_until` is the time up
+    to which everything was recorded.
     """
 
     incidents: tuple[Incident, ...] = ()
@@ -50,12 +51,13 @@ NOTHING_RECORDED = Recorded()
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything that one round of readings brought home.
+    """All that one round of readings brought.
 
-    `unread` holds a sentence for each source that gave nothing; `stale`: `containers` are from `engine_read_at`.
-    `watched` is the other project in the view, `fail_ratio` the share of failures that is still a pass. In a cluster
-    `node` is this machine, `leads` tells whether the master runs on it, and `others` is what the other nodes saw.
-    `hostnames` are those of all containers there were so far: a worker outlives its container in the master's list.
+    `unread` has one sentence for each source that gave no data. `stale` means that `containers` are from
+    `engine_read_at`. `watched` is the other project in the view; `fail_ratio` is the highest share of failures that
+    still passes. In a cluster, `node` is this machine, `leads` is true if the master runs on it, and `others` is what
+    the other nodes saw. `hostnames` has the host names of all containers so far: a worker stays in the master's list
+    longer than its container.
     """
 
     project: str
@@ -80,7 +82,7 @@ class Observed:
 
 
 def containers_of(observed: Observed) -> tuple[Container, ...]:
-    """Put this engine's containers together."""
+    """Combine the readings of this engine's containers."""
     made = (_container(readings, observed.project, observed.recorded) for readings in observed.containers)
     if observed.node is None:
         return tuple(made)
@@ -97,7 +99,7 @@ def _in_order(containers: Iterable[Container], project: str) -> tuple[Container,
 
 
 def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Snapshot:
-    """Put one Snapshot together and judge it; `etas` are the seconds to an OOM kill by short container id."""
+    """Build one Snapshot and judge it; `etas` are the seconds to an OOM kill by short container id."""
     own = tuple(
         replace(container, oom_eta_seconds=etas[container.id]) if etas and container.id in etas else container
         for container in containers_of(observed)
@@ -138,9 +140,9 @@ def snapshot(observed: Observed, etas: Mapping[str, float] | None = None) -> Sna
 
 
 def shown(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
-    """Choose what a Snapshot holds of the recorded incidents, newest first: errors outlive the others.
+    """Select the recorded incidents that a Snapshot holds, newest first. Errors stay longer than the others.
 
-    Without the evidence: it is long, and whoever wants it asks for that one incident.
+    They come without evidence, which is long. Clients request one incident to get its evidence.
     """
     chosen: list[Incident] = []
     room = {Severity.ERROR: MOST_INCIDENTS, Severity.WARN: MOST_INCIDENTS // 2, Severity.INFO: MOST_INCIDENTS // 4}
@@ -211,7 +213,7 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
     of_container: dict[str | None, int] = {}
     for worker in workers:
         of_container[worker.container] = max(worker.processes, of_container.get(worker.container, 1))
-    usual = max(of_container.values(), default=1)  # of a container that has no worker at the master yet, or any more
+    usual = max(of_container.values(), default=1)  # for a container whose workers the master does not list
     expected = sum(
         of_container.get(container.name, usual)
         for container in containers
@@ -226,9 +228,9 @@ def _locust(observed: Observed, containers: Iterable[Container]) -> Locust | Non
 
 
 def _knows_its_workers(observed: Observed) -> bool:
-    """Tell whether every worker container's host name is known: any other worker is on another machine.
+    """Return whether every worker container's host name is known. Then any other worker is on another machine.
 
-    In a cluster it may be on a node that has not been heard yet.
+    In a cluster, an unknown worker may be on a node that has not reported yet.
     """
     if observed.node is not None:
         return False
@@ -241,7 +243,7 @@ def _knows_its_workers(observed: Observed) -> bool:
 
 
 def names_by_hostname(containers: Iterable[ContainerReadings]) -> dict[str, str]:
-    """Map hostnames to containers: a Locust worker's id is `<hostname>_<uuid>`, the hostname mostly the short id."""
+    """Map host names to containers. A Locust worker's id is `<hostname>_<uuid>`, the host name mostly the short id."""
     names: dict[str, str] = {}
     for readings in containers:
         names[readings.listed.id[:SHORT_ID]] = readings.listed.name
@@ -251,7 +253,7 @@ def names_by_hostname(containers: Iterable[ContainerReadings]) -> dict[str, str]
 
 
 def _failures(reading: LocustReading) -> tuple[Failure, ...]:
-    """Return the plugin's groups; without the plugin, what the master lists."""
+    """Return the plugin's groups of failures; without the plugin, the failures that the master lists."""
     if reading.plugin and reading.plugin.failures:
         return reading.plugin.failures
     return reading.stats.failures if reading.stats else ()

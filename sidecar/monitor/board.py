@@ -1,4 +1,4 @@
-"""The current Snapshot and the latest incidents, for everyone who serves or streams them."""
+"""The current Snapshot and the latest incidents, for all servers and streams."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _REMEMBERED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Upserts:
-    """Incidents that came or changed: each once, at its newest revision.
+    """Incidents that are new or have changed: each once, at its newest revision.
 
-    `mark` is what to ask with next time. `complete` is False when the asker fell so far behind that some are no longer
-    remembered: it should read the list anew.
+    `mark` is the parameter of the next call. `complete` is False if the caller fell so far behind that some incidents
+    are no longer remembered; then it should read the whole list again.
     """
 
     mark: int
@@ -38,13 +38,13 @@ class IncidentFeed:
         self._mark = 0
 
     def add(self, incidents: Iterable[Incident]) -> None:
-        """Take incidents that were committed."""
+        """Add incidents that were committed."""
         for incident in incidents:
             self._recent.append(incident)
             self._mark += 1
 
     def since(self, mark: int | None) -> Upserts:
-        """Return what was added after `mark`; None asks for today's mark alone."""
+        """Return the incidents that were added after `mark`; with None, only the current mark."""
         missed = 0 if mark is None else self._mark - mark
         if missed <= 0:
             return Upserts(self._mark)
@@ -56,14 +56,14 @@ _MERGE_AGAIN = timedelta(seconds=0.5)
 
 
 class Board:
-    """Holds the newest Snapshot and wakes those who wait for the next. Belongs to one event loop.
+    """Holds the newest Snapshot and wakes all who wait for the next. Belongs to one event loop.
 
-    The JSON is made once a Snapshot, and only when somebody asks for it. Incidents that were recorded since the round
-    are put into its Snapshot, at most twice a second: a storm of them must not become a storm of documents.
+    The JSON is made once for each Snapshot, and only on request. Incidents that were recorded since the round are added
+    to its Snapshot, at most twice per second: a storm of incidents must not become a storm of documents.
 
     Args:
         clock: the time of day.
-        recorded: what is on the disk about incidents; None where a Snapshot's own are all there are.
+        recorded: the recorded incidents; None if a Snapshot's own incidents are all there are.
     """
 
     def __init__(self, clock: Callable[[], datetime], recorded: Callable[[], Recorded] | None = None) -> None:
@@ -78,33 +78,33 @@ class Board:
 
     @property
     def version(self) -> int:
-        """A number that rises with each change."""
+        """A number that grows with each change."""
         return self._version
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Replace the Snapshot and wake everyone who waits."""
+        """Replace the Snapshot and wake all who wait."""
         self._snapshot = snapshot
         self._wake()
 
     def record(self, incidents: Iterable[Incident]) -> None:
-        """Tell everyone who waits of incidents that were committed."""
+        """Send committed incidents to all who wait."""
         self._feed.add(incidents)
         self._wake()
 
     def incidents_since(self, mark: int | None) -> Upserts:
-        """Return the incidents recorded after `mark`, each once, at its newest; None asks for today's mark alone."""
+        """Return the incidents recorded after `mark`, each once, at its newest; with None, only the current mark."""
         return self._feed.since(mark)
 
     def close(self) -> None:
-        """Wake everyone who waits, without a new Snapshot: the sidecar is about to end."""
+        """Wake all who wait, without a new Snapshot: the monitor is about to end."""
         self._wake()
 
     def passed(self) -> bool:
-        """Tell whether rounds are being made. A Docker that does not answer is not the sidecar's own illness."""
+        """Return whether the monitor makes rounds. A Docker that does not answer is not a fault of the monitor."""
         return self._snapshot is not None and not overdue(self._snapshot, self._clock())
 
     def current(self) -> Snapshot | None:
-        """Return the newest Snapshot, marked stale when it is overdue for replacement; None before the first."""
+        """Return the newest Snapshot, marked stale when its replacement is overdue; None before the first."""
         return None if self._snapshot is None else judged(self._with_news(self._snapshot), self._clock())
 
     def json(self) -> bytes | None:
@@ -117,7 +117,7 @@ class Board:
         return self._written[1]
 
     async def changed(self, since: int) -> None:
-        """Wait until the version is no longer `since`: for a new Snapshot or the end, missing neither."""
+        """Wait until the version differs from `since`: for a new Snapshot or the end. The wait misses neither."""
         while self._version == since:
             await self._changed.wait()
 

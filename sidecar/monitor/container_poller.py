@@ -1,8 +1,8 @@
-"""The containers of the project, read as cheaply as the engine allows.
+"""Reads the containers of the project, as cheaply as the engine allows.
 
-Each round costs one list and one stats reading a running container. An inspect is made only where an event tells of a
-change (a restart between two rounds shows in no list), where the list shows one, where a counter ran backwards, and
-otherwise every ten seconds.
+Each round costs one list and one stats reading for each running container. It inspects a container only in four cases:
+an event reports a change (no list shows a restart between two rounds), the list shows a change, a counter ran
+backwards, or ten seconds have passed.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from sidecar.monitor.assembly import ContainerReadings
 
 INSPECT_EVERY_SECONDS = 10.0
 READERS = 4  # answers of the engine awaited at the same time
-ROUND_SECONDS = 4.0  # after which a round asks nothing more, half of it for inspects: rounds must come, if incomplete
+ROUND_SECONDS = 4.0  # after this a round asks nothing more (inspects: after half of it): better incomplete than late
 
 Answer = TypeVar("Answer")
 
 
 class TooSlowError(EngineError):
-    """There was no time left in this round to ask."""
+    """This round had no time left to ask."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineReading:
-    """The containers of one round; `unread` has a sentence for each kind of answer that some of them lack.
+    """The containers of one round; `unread` has one sentence for each kind of answer that some of them lack.
 
-    `inspected` are the ids that were inspected in this round, `gone` those that were there in the one before.
+    `inspected` are the ids that this round inspected. `gone` are the ids that only the round before had.
     """
 
     containers: tuple[ContainerReadings, ...]
@@ -46,7 +46,7 @@ class EngineReading:
 
 @dataclass(slots=True)
 class _Memory:
-    """What is remembered of one container between rounds."""
+    """The state of one container between rounds."""
 
     listed: Listed
     inspected: Inspected | None = None
@@ -58,7 +58,7 @@ class _Memory:
 
 
 class ContainerPoller:
-    """Reads the containers round by round; `read` is for one thread, the calls within it run on `pool`."""
+    """Reads the containers round by round. `read` is for one thread; the calls within it run on `pool`."""
 
     def __init__(self, engine: Engine, pool: Executor, monotonic: Callable[[], float]) -> None:
         self._engine = engine
@@ -75,14 +75,14 @@ class ContainerPoller:
         """Read all containers once.
 
         Raises:
-            EngineError: the engine did not even list them.
+            EngineError: the engine did not list the containers.
         """
         memories = [self._remember(listed) for listed in self._engine.containers()]
         before, self._memories = self._memories, {memory.listed.id: memory for memory in memories}
         changed, self._changed = self._changed, set()
         began = self._monotonic()
         wanting = [memory for memory in memories if memory.listed.id in changed or self._wants_inspect(memory)]
-        wanting.sort(key=lambda memory: memory.inspect_asked_seconds)  # all have their turn, also when time is short
+        wanting.sort(key=lambda memory: memory.inspect_asked_seconds)  # each gets its turn, even when time is short
         unread = self._inspect(wanting, began + ROUND_SECONDS / 2)
         running = [memory for memory in memories if memory.listed.state == "running"]
         running.sort(key=lambda memory: memory.stats_asked_seconds)
@@ -141,7 +141,7 @@ class ContainerPoller:
 
         def ask(memory: _Memory) -> Answer | EngineError:
             if self._monotonic() >= until:
-                return TooSlowError("Docker takes too long over the others")
+                return TooSlowError("Docker was too slow for this round")
             try:
                 return question(memory.listed.id)
             except EngineError as error:
@@ -150,7 +150,7 @@ class ContainerPoller:
         def ask_all(part: Sequence[_Memory]) -> list[tuple[_Memory, Answer | EngineError]]:
             return [(memory, ask(memory)) for memory in part]
 
-        # A slice a thread and not a task a container: handing over between threads costs as much as an answer.
+        # One slice for each thread, not one task for each container: a task costs as much as an answer.
         slices = [memories[start::READERS] for start in range(min(READERS, len(memories)))]
         return itertools.chain.from_iterable(self._pool.map(ask_all, slices))
 
@@ -160,7 +160,7 @@ def _readings(memory: _Memory, figures: Stats | None) -> ContainerReadings:
 
 
 def _figures(memory: _Memory, now: StatsReading) -> Stats:
-    """Make figures against the reading before, if that one is of the same start of the container."""
+    """Make figures from the reading before, if that reading is of the same start of the container."""
     started_at = memory.inspected.started_at if memory.inspected else None
     before = memory.counters if memory.baseline_started_at == started_at else None
     if before is not None and restarted(before, now):
@@ -176,12 +176,12 @@ def _sentence(failures: Sequence[EngineError], of_what: str) -> list[str]:
 
 
 class UnreadableCounters:
-    """The running containers whose OOM kills the kernel does not count for us: their kills are estimates.
+    """The running containers whose OOM kills no kernel counter shows: their kills are estimates.
 
-    A container that has just started may not be found yet: it is given a round.
+    A container that has just started may not be found yet, so it gets one more round.
 
     Args:
-        counts: tells whether the kernel's counter of a container can be read.
+        counts: returns whether the kernel's counter of a container can be read.
     """
 
     def __init__(self, counts: Callable[[str], bool]) -> None:
@@ -190,7 +190,7 @@ class UnreadableCounters:
         self._sentences: tuple[str, ...] = ()
 
     def look(self, running: Mapping[str, str]) -> None:
-        """Take the names of the containers that run, by id."""
+        """Set the running containers: name by id."""
         missing = {container_id for container_id in running if not self._counts(container_id)}
         names = sorted(running[container_id] for container_id in missing & self._suspected)
         self._suspected = frozenset(missing)
@@ -199,5 +199,5 @@ class UnreadableCounters:
         self._sentences = (text,) if names else ()
 
     def problems(self) -> tuple[str, ...]:
-        """Return a sentence about the containers whose counters cannot be read; empty when all can."""
+        """Return one sentence about the containers whose counters cannot be read; empty if all can be read."""
         return self._sentences

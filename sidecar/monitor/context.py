@@ -16,7 +16,7 @@ from sidecar.monitor.assembly import SHORT_ID
 
 LOG_LINES = 50
 MEMORY_SAMPLES = 15
-_ROUNDS = 8  # the master goes on listing a dead worker for seconds: the rounds before the death are what counts
+_ROUNDS = 8  # the master lists a dead worker for seconds, so the rounds before the death count
 _OF_CONTAINERS = frozenset(
     {
         IncidentKind.OOM_KILL,
@@ -33,21 +33,21 @@ _SOON = timedelta(seconds=1)
 
 
 class Samples(Protocol):
-    """Where the last memory samples of a container are at hand."""
+    """A source of a container's last memory samples."""
 
     def recent(self, container_id: str, before: datetime, most: int = 50) -> tuple[MemorySample, ...]:
         """Return the samples up to a moment, oldest first."""
 
 
 class Lines(Protocol):
-    """Where the last log lines of a container are at hand."""
+    """A source of a container's last log lines."""
 
     def recent(self, container_id: str, most: int) -> Sequence[LogEntry]:
         """Return the last lines, oldest first."""
 
 
 class Context:
-    """The last rounds, from which incidents are completed. Rounds and incidents come from two threads."""
+    """The last rounds, which complete incidents. Rounds and incidents come from two threads."""
 
     def __init__(self, samples: Samples, lines: Lines) -> None:
         self._samples = samples
@@ -61,7 +61,7 @@ class Context:
             self._rounds.append(snapshot)
 
     def enrich(self, incident: Incident) -> Incident:
-        """Complete an incident. What it already holds stays, except its log, which may have grown."""
+        """Complete an incident. Its fields stay as they are, except its log, which may have grown."""
         known = replace(incident, run_id=incident.run_id or self._run_id(incident.at))
         if known.kind not in _OF_CONTAINERS or known.container_id is None:
             return known

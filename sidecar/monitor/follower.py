@@ -1,4 +1,4 @@
-"""One container's log, followed over its restarts and ours: each line once, into the ledger and a ring for views."""
+"""Follows one container's log over restarts of both sides: each line once, into the ledger and a ring for views."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from sidecar.model.observation import LogEntry
 
 _log = logging.getLogger(__name__)
 
-RING_LINES = 100  # an incident's evidence wants 50
-_RING_CHARACTERS = 1000  # of one line: 60 containers' rings stay below 10 MB whatever they print
+RING_LINES = 100  # an incident's evidence has 50
+_RING_CHARACTERS = 1000  # of one line: the rings of 60 containers stay below 10 MB, whatever the containers print
 _FIRST_TAIL = 1000  # lines of a log that was never read before
-_FIRST_TAIL_YOUNG = 10_000  # the same, of a container that has just started: all that it has said
+_FIRST_TAIL_YOUNG = 10_000  # the same, of a container that has just started: its whole log
 _YOUNG_NS = 60_000_000_000
-_START_NS = 2_000_000_000  # a log can be opened this much before the engine calls its container started
+_START_NS = 2_000_000_000  # a log can be opened this much earlier than the engine's start time of the container
 _REFUSED_SECONDS = 30.0
 _NOTICE_SECONDS = 1.5
-_MOST_BYTES_PER_SECOND = 1024 * 1024  # of all logs: a flood waits in the engine's files, not in our processor
-_BEHIND_NS = 10 * SECOND_NS  # so far behind a flood, what is between is given up for the present
+_MOST_BYTES_PER_SECOND = 1024 * 1024  # of all logs: a flood waits in the engine's files and costs the monitor no CPU
+_BEHIND_NS = 10 * SECOND_NS  # when a flood puts the follower this far behind, it skips to the present
 
 
 class LineStore(Protocol):
-    """Where lines are kept (sidecar/ledger's History). Neither call may block for long."""
+    """Where lines are kept (History in sidecar/ledger). No call may block for long."""
 
     def add_lines(self, lines: Sequence[StoredLine], cursors: Mapping[str, LogCursor]) -> None:
-        """Keep lines and, in the same transaction, how far the logs of these containers (by id) have been read."""
+        """Keep lines and, in the same transaction, how far these logs (by container id) have been read."""
 
     def cursors(self) -> Mapping[str, LogCursor]:
         """Return how far each log was read, by container id."""
@@ -45,7 +45,7 @@ class LineStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
-    """A container whose log is wanted. `started_at` is its last start, None while it is not known."""
+    """A container whose log is followed. `started_at` is its last start; None while it is unknown."""
 
     name: str
     service: str | None
@@ -56,12 +56,12 @@ class LogSource:
 
     @property
     def started_ns(self) -> int:
-        """The last start in nanoseconds since 1970; 0 while it is not known."""
+        """The last start in nanoseconds since 1970; 0 while it is unknown."""
         return int(self.started_at.timestamp() * 1e6) * 1000 if self.started_at else 0
 
 
 class FollowerPace:
-    """Keeps the reading of all logs from taking more than its share: what is too much waits for the next second.
+    """Limits the bytes per second that all followers read together. The rest waits for the next second.
 
     Args:
         monotonic: a clock in seconds that never jumps.
@@ -73,7 +73,7 @@ class FollowerPace:
         self._bytes = 0
 
     async def taken(self, size_bytes: int) -> None:
-        """Count what was read, and wait when it was too much."""
+        """Count the bytes that were read, and wait if they are too many."""
         self._bytes += size_bytes
         now = self._monotonic()
         if now - self._began >= 1:
@@ -84,7 +84,7 @@ class FollowerPace:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What all followers share: the engine, the ledger, and the time (ns since 1970)."""
+    """What all followers share: the engine, the ledger, the time (ns since 1970) and the pace."""
 
     engine: DockerEngine
     store: LineStore
@@ -110,11 +110,11 @@ class Follower:
         self._notice_due: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start to follow."""
         self._task = asyncio.create_task(self._run())
 
     def stop(self) -> None:
-        """End following at once."""
+        """Stop to follow at once."""
         if self._task is not None:
             self._task.cancel()
         if self._notice_due is not None:
@@ -122,23 +122,23 @@ class Follower:
             self._notice()
 
     def recent(self, most: int) -> tuple[LogEntry, ...]:
-        """Return the last lines, oldest first, long ones cut."""
-        # copy() does not let go of the interpreter: no line comes between.
+        """Return the last lines, oldest first; long lines are cut."""
+        # copy() does not release the interpreter, so no line can come in between.
         return tuple(self._ring.copy())[-most:] if most > 0 else ()
 
     def aim(self, target: LogSource) -> None:
-        """Update the target; a new start of the container opens its log anew."""
+        """Update the target. A new start of the container opens its log again."""
         before, self._target = self._target, target
         if target == before:
             return
         if self._opened_ns and target.started_ns > self._opened_ns + _START_NS:
-            _log.info("the log of %s did not end with its container; reading it anew", target.name)
+            _log.info("the log of %s did not end with its container; the monitor reads it again", target.name)
             self.stop()
             self.start()
         self.wake()
 
     def wake(self) -> None:
-        """Try again now, if the log is not open: the container has started."""
+        """Try again now if the log is not open: the container has started."""
         self._woken.set()
 
     async def _run(self) -> None:
@@ -157,12 +157,12 @@ class Follower:
                 self._set_problem(error.what)
                 backoff = backoff.failed(0.0)
                 pause = backoff.next_try_seconds
-            except Exception:  # noqa: BLE001  the top of a stream: whatever it is, the next attempt is not given up
+            except Exception:  # noqa: BLE001  the top of a stream: after any failure there is a next attempt
                 _log.exception("following the log of %s failed", self._target.name)
                 backoff = backoff.failed(0.0)
                 pause = backoff.next_try_seconds
             else:
-                # The container has stopped. What it wrote last may have come after the stream's end: look again, until
+                # The container has stopped. Its last lines may have come after the stream's end. So look again until
                 # there is nothing new, and then only once it runs again.
                 self._set_problem("")
                 backoff = (backoff.succeeded() if news else backoff).failed(0.0)
@@ -180,12 +180,12 @@ class Follower:
 
     def _set_problem(self, problem: str) -> None:
         if problem and not self.problem:
-            # Not a warning: a proxy that restarts says this of each container; `unread` says it once.
+            # Not a warning: when a proxy restarts, this comes once for each container; `unread` reports it once.
             _log.info("the log of %s cannot be followed: %s", self._target.name, problem)
         self.problem = problem
 
     async def _read(self) -> bool:
-        """Read until the log ends; return whether it held anything new."""
+        """Read until the log ends; return whether it had new lines."""
         now_ns = self._source.now_ns()
         since = self._deduplicator.since(now_ns)
         self._deduplicator.reopened()
@@ -213,7 +213,7 @@ class Follower:
         return _FIRST_TAIL_YOUNG if young else _FIRST_TAIL
 
     def _take(self, lines: Sequence[RawLine]) -> bool:
-        """Keep what is not a flood, and how far the log has been read with it."""
+        """Keep the lines that are not a flood, and with them how far the log has been read."""
         if not lines:
             return False
         kept: list[StoredLine] = []
@@ -230,7 +230,7 @@ class Follower:
         return True
 
     def _notice(self) -> None:
-        """Say what a flood cost, also when nothing comes after it."""
+        """Record how many lines a flood cost, even if no line comes after it."""
         self._notice_due = None
         if notice := self._rate_limiter.notice():
             self._keep([self._stored(*notice, stream=0)])

@@ -1,4 +1,4 @@
-"""All logs that are followed: one event loop, and a thread and a quiet connection a container."""
+"""All followed logs: one event loop, and for each container a thread and a quiet connection."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from sidecar.monitor.follower import RING_LINES, Follower, FollowerPace, LineSto
 
 _log = logging.getLogger(__name__)
 
-_MOST_GONE = 64  # containers that are gone and whose last lines are still at hand
+_MOST_GONE = 64  # containers that are gone, and whose last lines are still kept
 _STOP_SECONDS = 2.0
-_MOST_LOGS = 10_000  # a thread waits for each; it is made when the log is opened, and holds some 30 kB
+_MOST_LOGS = 10_000  # one thread waits for each; it is made when the log is opened, and takes about 30 kB
 
 
 class Followers:
-    """Follows the logs of the containers it is given. Every method may be called from any thread.
+    """Follows the logs of the given containers. Any thread may call any method.
 
     Args:
-        engine: who is asked for the logs.
-        store: where lines go, and where the cursors of the time before come from.
+        engine: the engine to read the logs from.
+        store: keeps the lines, and has the cursors of earlier readings.
         now_ns: the time of day, in nanoseconds since 1970.
     """
 
@@ -42,11 +42,11 @@ class Followers:
         self._thread = threading.Thread(target=self._serve, name="logs", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start to follow."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End all following; returns within a few moments. What was read has been handed to the store."""
+        """Stop all following; returns within a few moments. The store has all lines that were read."""
         self._call(self._stopping.set)
         if self._thread.is_alive():
             self._thread.join(_STOP_SECONDS)
@@ -61,14 +61,14 @@ class Followers:
         self._call(lambda: self._wake(container_id))
 
     def recent(self, container_id: str, most: int) -> tuple[LogEntry, ...]:
-        """Return the last lines of a container's log, oldest first; also of one that is gone since not too long."""
+        """Return the last lines of a container's log, oldest first; also of a container that went recently."""
         follower = self._followers.get(container_id)
         if follower is not None:
             return follower.recent(most)
         return self._gone.get(container_id, ())[-most:] if most > 0 else ()
 
     def unread(self) -> tuple[str, ...]:
-        """Return a sentence for each reason why logs cannot be followed now."""
+        """Return one sentence for each reason why logs cannot be followed now."""
         targets, names = self._targets, defaultdict[str, list[str]](list)
         for container_id, follower in list(self._followers.items()):
             if (problem := follower.problem) and container_id in targets:
@@ -82,18 +82,18 @@ class Followers:
 
     def _call(self, callback: Callable[[], None]) -> None:
         if self._loop is None:
-            return  # not begun: the loop applies the targets when it does
+            return  # not started yet: the loop applies the targets when it starts
         try:
             self._loop.call_soon_threadsafe(callback)
         except RuntimeError:
-            return  # the loop is closed: it was stopped
+            return  # the loop is closed because it was stopped
 
     def _serve(self) -> None:
         try:
             self._cursors = self._source.store.cursors()
             asyncio.run(self._main())
         except Exception:  # noqa: BLE001  the top of the thread
-            _log.exception("the logs are no longer followed")
+            _log.exception("the monitor no longer follows the logs")
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
-"""Whether what a run needs answers: the master, its statistics, the sidecar, the target, and what else is named.
+"""Checks whether the master, its statistics, the monitor, the target and other named endpoints answer.
 
-Asked each few seconds in a thread of its own, so that something that hangs costs a round nothing. A minute of answers
-is one row of history.
+A thread of its own asks every few seconds, so that an endpoint that hangs does not delay a round. One minute of answers
+is one row of the history.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MOST_MINUTES = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class CheckedEndpoint:
-    """One thing to ask: its name, and a URL."""
+    """One endpoint to check: its name and its URL."""
 
     name: str
     url: str
@@ -52,7 +52,7 @@ class HealthAnswer:
 
 
 def ask(url: str, clock: Callable[[], float] = time.monotonic) -> HealthAnswer:
-    """Ask one URL once, with GET; redirects are answers. Certificates are not judged: that is the users' business."""
+    """Request one URL once, with GET. Redirects count as answers. Certificates are not checked: users do that."""
     began = clock()
     try:
         parts = urlsplit(url)
@@ -81,7 +81,7 @@ def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPCon
 
 @dataclass(slots=True)
 class _EndpointRecord:
-    """What is remembered of one name: how it is, since when, and its minutes of the last day."""
+    """The state of one endpoint: its last answer, since when, and its minutes of the last day."""
 
     endpoint: CheckedEndpoint
     health: Health
@@ -90,14 +90,14 @@ class _EndpointRecord:
 
 @dataclass(eq=False)
 class HealthChecker(Repeated):
-    """Checks the endpoints in turn, keeps the last day, and hands each full minute to the history.
+    """Checks the endpoints in turn, keeps the last day, and passes each full minute to the history.
 
     Args:
-        endpoints: what is to be asked now; it may change, as the target does from run to run.
+        endpoints: returns the endpoints to check now; they may change, as the target does from run to run.
         keep: takes rows for the history.
-        earlier: rows of the last day, from an earlier sidecar.
+        earlier: rows of the last day, from an earlier monitor.
         clock: the time of day.
-        interval_seconds: time between two rounds of asking.
+        interval_seconds: time between two rounds of checks.
         ask_one: asks one URL.
     """
 
@@ -111,11 +111,11 @@ class HealthChecker(Repeated):
     _known: tuple[Health, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
-        """Prepare the thread; nothing is asked before `start`."""
+        """Prepare the thread; it checks nothing before `start`."""
         super().__init__("health")
 
     def stop(self, patience_seconds: float | None = _TIMEOUT_SECONDS + 1) -> None:
-        """Stop; the minute that has begun is handed to the history."""
+        """Stop, and pass the current minute to the history."""
         super().stop(patience_seconds)
         self.keep([record.minutes[-1] for record in self._records.values() if record.minutes])
 
@@ -124,7 +124,7 @@ class HealthChecker(Repeated):
         return self._known
 
     def check_all(self) -> None:
-        """Ask everything once."""
+        """Check every endpoint once."""
         endpoints = list(self.endpoints())
         for endpoint in endpoints:
             self._note(endpoint, self.ask_one(endpoint.url))
@@ -133,7 +133,7 @@ class HealthChecker(Repeated):
         self._known = tuple(self._records[endpoint.name].health for endpoint in endpoints)
 
     def turn(self) -> float:
-        """Ask everything once."""
+        """Check every endpoint once."""
         self.check_all()
         return self.interval_seconds
 
@@ -177,7 +177,7 @@ class HealthChecker(Repeated):
 
 
 def _uptime(minutes: Iterable[HealthMinute], now: datetime) -> float | None:
-    """How many of the answers of the last day were good, in percent."""
+    """Return the share of checks that passed in the last day, in percent."""
     recent = [minute for minute in minutes if now - minute.at <= _UPTIME]
     checks = sum(minute.checks for minute in recent)
     return round(100 * sum(minute.passed for minute in recent) / checks, 3) if checks else None

@@ -1,6 +1,6 @@
-"""From signals to committed incidents: one thread takes everything that the streams put, in order, and writes it down.
+"""From signals to committed incidents: one thread processes all signals in order, and writes them down.
 
-Events are journalled before the rules see them, and nothing is shown that is not on the disk.
+Events are in the journal before the rules see them. Views show only what is on the disk.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BOUNDS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class LagMeter:
-    """Takes durations in any thread, gives the histogram to any other."""
+    """Collects durations in any thread, and returns their histogram to any other."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class LagMeter:
         self._sum_seconds = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one duration; a negative one (two clocks that disagree) counts as 0."""
+        """Count one duration. A negative one (two clocks disagree) counts as 0."""
         with self._lock:
             self._counts[bisect_left(BOUNDS_SECONDS, max(0.0, seconds))] += 1
             self._sum_seconds += max(0.0, seconds)
@@ -60,12 +60,12 @@ EVENTS_ALIVE = "events_alive_ns"
 
 _TICK_SECONDS = 0.25
 _MOST_AT_ONCE = 500
-_MOST_WAITING = 20_000  # signals and events that a ledger which cannot be written may keep in memory
+_MOST_WAITING = 20_000  # signals and events that wait in memory while the ledger cannot be written
 _BEAT_NS = SECOND_NS  # how old the ledger's sign of life may get
 _PRUNE_NS = 60 * SECOND_NS
 _RECENT = timedelta(minutes=10)
 _MOST_RECENT = 2000
-_RAW_CHARACTERS = 4096  # labels can make an event a megabyte long
+_RAW_CHARACTERS = 4096  # labels can make one event a megabyte long
 _TIMED = frozenset({"oom", "die"})
 
 Put = Signal | Noted | Gathered | tuple[Incident, ...]
@@ -73,22 +73,22 @@ Given = Put | None
 
 
 class Recorder:
-    """The one writer of the ledger.
+    """The only writer of the ledger.
 
     Args:
-        ledger: where it writes.
+        ledger: the ledger to write.
         reducer: the rules.
-        alive_ns: up to when the event stream has put everything; asked before the queue is emptied.
-        publish: hears of the incidents of each commit, from the recorder's thread.
-        oom_kills: what the ledger already holds for each container.
-        lag: counts how long after its own time stamp an event was committed.
-        node: the machine of a cluster that what is put here happened on; "" where there is no cluster.
+        alive_ns: returns the time up to which the event stream has put everything; called before the queue is emptied.
+        publish: gets the incidents of each commit, in the recorder's thread.
+        oom_kills: the kills that the ledger already has for each container.
+        lag: measures the time from an event's own time stamp to its commit.
+        node: the cluster node of all signals and incidents that are put here; "" without a cluster.
         now_ns: the clock, in nanoseconds since 1970.
         monotonic_ns: a clock in nanoseconds that never jumps.
 
     """
 
-    def __init__(  # noqa: PLR0913  # each is one thing around it, given by name
+    def __init__(  # noqa: PLR0913  # each is one part of the monitor, passed by name
         self,
         ledger: Ledger,
         reducer: IncidentReducer,
@@ -114,36 +114,34 @@ class Recorder:
         self._waiting: list[Put] = []
         self._counts: Counter[str] = Counter(oom_kills)
         self._recent: dict[str, Incident] = {}
-        self._noted: dict[
-            str, str
-        ] = {}  # since the start; what was noted before, the rules were given with the incident
+        self._noted: dict[str, str] = {}  # since the start; the rules got earlier notes with the incidents
         self._known = Recorded(oom_kills=dict(oom_kills))
         self._committed_ns = self._recorded_ns = self._pruned_ns = self._ticked_ns = 0
         self._began_ns = now_ns()
         self._files_begun = len(ledger.notes)
-        self._not_recorded: NotRecorded | None = None  # the span that goes on
+        self._not_recorded: NotRecorded | None = None  # the span that has not ended
         self._live_since_ns = 0
         self._backoff = Backoff()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self, recent: Iterable[Incident]) -> None:
-        """Begin; `recent` are the ledger's incidents of the last minutes."""
-        self._recent = {incident.id: incident for incident in recent}  # their kills are among those given already
+        """Start; `recent` are the ledger's incidents of the last minutes."""
+        self._recent = {incident.id: incident for incident in recent}  # their kills are in `oom_kills` already
         self._pruned_ns = self._monotonic_ns()
         self._thread.start()
 
     def stop(self) -> None:
-        """Write down what was put so far, and end."""
+        """Write down all signals so far, and end."""
         self._queue.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout=5.0)
 
     def put(self, given: Put) -> None:
-        """Take a signal, or incidents that other rules have made. Never waits; any thread."""
+        """Add a signal, or incidents of other rules. Never waits; any thread."""
         self._queue.put(given)
 
     def known(self) -> Recorded:
-        """Return what is recorded; any thread."""
+        """Return the recorded incidents; any thread."""
         return self._known
 
     def _run(self) -> None:
@@ -157,7 +155,7 @@ class Recorder:
     def _turn(self) -> bool:
         """Process all queued signals as one batch. Returns False after stop."""
         first = self._first()
-        # Before the queue is emptied: what is durable is never older than it says.
+        # Before the queue is emptied, so that the ledger never claims a later time than it has.
         alive_ns, taken_ns = self._alive_ns(), self._now_ns()
         given: list[Given] = [*self._waiting, *first]
         self._waiting = []
@@ -180,7 +178,7 @@ class Recorder:
             return []
 
     def _work(self, given: Sequence[Put], alive_ns: int, taken_ns: int, turn_ns: int, *, last: bool) -> None:
-        """Journal, apply the rules, and commit both; what could not be written waits for the next turn."""
+        """Journal the events, apply the rules, and commit both. What cannot be written waits for the next turn."""
         if not self._backoff.due(turn_ns / SECOND_NS) and not last:
             self._keep_waiting(given)
             return
@@ -217,7 +215,7 @@ class Recorder:
         for put in given:
             try:
                 self._take(put)
-            except Exception:  # noqa: BLE001  # one signal that breaks a rule must not take the others of its turn along
+            except Exception:  # noqa: BLE001  # a signal that breaks a rule must not stop the others
                 _log.exception("a rule failed on %.300r", put)
         self._unsaved.update((incident.id, self._with_note(incident)) for incident in self._reducer.changes())
         keeps, drops = self._reducer.kept()
@@ -239,7 +237,7 @@ class Recorder:
         self._reducer.apply(put)
 
     def _note(self, noted: Noted) -> None:
-        """Put a person's note on an incident, however old. An incident that the ledger does not hold is ignored."""
+        """Add a person's note to an incident, however old. An incident that is not in the ledger is ignored."""
         known = self._unsaved.get(noted.incident_id) or self._recent.get(noted.incident_id)
         incident = known or self._ledger.incident(noted.incident_id)
         if incident is not None:
@@ -247,7 +245,7 @@ class Recorder:
             self._unsaved[incident.id] = replace(incident, person_note=noted.text, revision=incident.revision + 1)
 
     def _gather(self, incidents: Iterable[Incident]) -> None:
-        """Take another node's incidents. Read again, as after a silence, they must not count again."""
+        """Add another node's incidents. They may come twice, as after a silence, but must count once."""
         for incident in incidents:
             known = (
                 self._unsaved.get(incident.id) or self._recent.get(incident.id) or self._ledger.incident(incident.id)
@@ -255,11 +253,11 @@ class Recorder:
             if known is not None:
                 if incident.revision <= known.revision and (known.state == FINAL or incident.state != FINAL):
                     continue
-                self._recent.setdefault(known.id, known)  # so that its kills are not added a second time
+                self._recent.setdefault(known.id, known)  # so that its kills do not count a second time
             self._unsaved[incident.id] = self._with_note(incident)
 
     def _with_note(self, incident: Incident) -> Incident:
-        """Return what a rule made of an incident with what the rule knows nothing of: the node, and a person's note."""
+        """Return a rule's incident with the fields that the rule does not know: the node, and a person's note."""
         if incident.node is None and self._node is not None:
             incident = replace(incident, node=self._node)
         text = self._noted.get(incident.id)
@@ -293,7 +291,7 @@ class Recorder:
         )
 
     def _blind_by(self, error: LedgerError) -> tuple[Blind, ...]:
-        """Return the known gaps with that of a ledger which cannot be written: no disk can tell of it yet."""
+        """Return the known gaps and the current gap of the ledger, which no disk can hold yet."""
         assert self._not_recorded is not None  # noqa: S101  the only caller has set it
         since = from_nanos(self._not_recorded.since_ns)
         text = f"incidents could not be recorded from {since:%H:%M:%S} UTC on: {error.what}"
@@ -319,16 +317,16 @@ class Recorder:
             self._prune()
 
     def _write_anew(self) -> None:
-        """Have a ledger that had to be begun anew hold the last minutes; what was before them is said to be missing."""
+        """Write the last minutes into a new ledger that replaces a lost one; report what was before them as missing."""
         self._unsaved = {**self._recent, **self._unsaved}
         kept_ns = self._now_ns() - int(_RECENT.total_seconds()) * SECOND_NS
         if self._began_ns < kept_ns:
-            why = "the ledger's file was removed or damaged"
-            # Nobody knows how many were lost; with none, the span would count as made up for.
+            why = "the ledger's file was removed or is damaged"
+            # Nobody knows how many incidents were lost. With 0, the span would count as complete.
             self._reducer.not_recorded(NotRecorded(self._began_ns, kept_ns, lost=1, why=why))
 
     def _publish_committed(self) -> None:
-        """Show what is on the disk now."""
+        """Publish what is on the disk now."""
         incidents = list(self._unsaved.values())
         self._unsaved, self._unsaved_keeps, self._unsaved_drops, self._unjournalled = {}, {}, set(), []
         for incident in incidents:
@@ -373,9 +371,9 @@ def _short(event: DockerEvent) -> DockerEvent:
 
 
 def _journalled(batch: Batch, event: DockerEvent) -> bool:
-    """Tell whether an event is new; one that the journal cannot hold counts as new, and takes no other along."""
+    """Return whether an event is new. An event that the journal cannot hold counts as new and stops no other."""
     try:
         return batch.journal(_short(event))
     except (ValueError, OverflowError) as error:
-        _log.warning("an event could not be journalled: %s", error)
+        _log.warning("the journal cannot hold an event: %s", error)
         return True

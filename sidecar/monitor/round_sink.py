@@ -1,4 +1,4 @@
-"""What happens to each round: it is kept as history, judged for incidents, and sets which logs are followed."""
+"""Processes each round: keeps it as history, judges it for incidents, and sets the logs to follow."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from sidecar.monitor.series import CounterSeries
 
 @dataclass(slots=True)
 class RoundSink:
-    """Takes rounds. For one thread.
+    """Processes rounds. For one thread.
 
     Args:
-        context: remembers rounds for incidents.
-        history: keeps figures.
+        context: keeps the last rounds for incidents.
+        history: keeps the figures.
         followers: follow logs.
-        series: keeps Prometheus's counters.
-        conditions: make incidents of rounds.
-        recorded: what is on the disk about incidents.
+        series: keeps the counters for Prometheus.
+        conditions: makes incidents from rounds.
+        recorded: returns the recorded incidents.
         put: takes signals and incidents to be recorded.
         track: takes the id of a container whose kernel counter is to be read.
         now_ns: the clock, in nanoseconds since 1970.
@@ -48,7 +48,7 @@ class RoundSink:
     _tracked: set[str] = field(default_factory=set, init=False)
 
     def take(self, made: Round) -> None:
-        """Take one round."""
+        """Process one round."""
         snapshot = made.snapshot
         self.context.remember(snapshot)
         recorded = self.recorded()
@@ -63,7 +63,7 @@ class RoundSink:
             self.put(tuple(self.context.enrich(incident) for incident in incidents))
 
     def _hand_on(self, reading: EngineReading) -> None:
-        """Tell the recorder what was inspected, the kernel's watch what there is, and the followers whom to follow."""
+        """Pass the inspections to the recorder, the containers to the kernel's watch, and the logs to the followers."""
         for readings in reading.containers:
             if (
                 readings.listed.id in reading.inspected

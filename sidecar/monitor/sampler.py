@@ -1,6 +1,6 @@
-"""Rounds: read every source, put one Snapshot together, publish it. A source that fails takes no other with it.
+"""Rounds: read every source, build one Snapshot, publish it. A source that fails does not stop the others.
 
-A slow master costs a round its figures, never the round.
+If the master is slow, the round has no Locust figures, but it takes place.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _CUT_SECONDS = 12.0  # a visit with a login takes four requests
 
 
 class LocustSource(Protocol):
-    """Where the master's figures come from."""
+    """The source of the master's figures."""
 
     def read(self) -> LocustReading:
-        """Visit the master once; never raises."""
+        """Read the master once; never raises."""
 
     def cut(self) -> None:
-        """End a visit that is under way; called from another thread."""
+        """End the current reading; called from another thread."""
 
 
 class MasterPoller:
-    """Reads the master in parallel to a round, one read at a time.
+    """Reads the master in parallel to a round, one reading at a time.
 
     Args:
-        source: who visits.
-        pool: where; a visit takes one thread of it, for as long as the master takes.
+        source: reads the master.
+        pool: runs the reading, which takes one thread for as long as the master takes.
         monotonic: a clock in seconds that never jumps.
     """
 
@@ -57,14 +57,14 @@ class MasterPoller:
         self._began = self._asked = 0.0
 
     def ask(self) -> None:
-        """Begin a visit, unless the one before still lasts."""
+        """Start a reading, unless the last one has not ended."""
         self._asked = self._monotonic()
         if self._visit is None:
             self._began = self._asked
             self._visit = self._pool.submit(self._source.read)
 
     def reading(self) -> LocustReading:
-        """Return the master's answer; without figures when it takes too long. Call `ask` before each time."""
+        """Return the master's answer; no figures if it takes too long. Call `ask` each time before."""
         if self._visit is None:
             self.ask()
         visit, left = self._visit, self._asked + PATIENCE_SECONDS - self._monotonic()
@@ -74,48 +74,48 @@ class MasterPoller:
         lasted = self._monotonic() - self._began
         if lasted >= _CUT_SECONDS:
             self._source.cut()
-        return LocustReading(None, f"the master has not given a whole answer for {lasted:.0f} s", None)
+        return LocustReading(None, f"the master has sent no complete answer for {lasted:.0f} s", None)
 
 
-MOST_HOSTNAMES = 5000  # two of each container: far more than a master lists
+MOST_HOSTNAMES = 5000  # two for each container: far more than a master lists
 
 _log = logging.getLogger(__name__)
 
-_NOT_ASKED = LocustReading(None, None, None)  # the sidecar beside the master asks it, once for all
+_NOT_ASKED = LocustReading(None, None, None)  # the monitor beside the master reads it for all
 
 
 class HostSource(Protocol):
-    """Where the machine's figures come from."""
+    """The source of the machine's figures."""
 
     def read(self) -> Host:
-        """Read the machine once; OSError or ValueError when the kernel's files cannot be read."""
+        """Read the machine once; raises OSError or ValueError if the kernel's files cannot be read."""
 
 
 class Logs(Protocol):
-    """Where the last lines of a container's log are at hand."""
+    """A source of a container's last log lines."""
 
     def recent(self, container_id: str, most: int) -> Sequence[LogEntry]:
         """Return the last lines, oldest first."""
 
     def unread(self) -> Sequence[str]:
-        """Return a sentence for each reason why logs cannot be followed now."""
+        """Return one sentence for each reason why logs cannot be followed now."""
 
 
 class ClusterSource(Protocol):
-    """The other nodes, and this one's place among them."""
+    """The other nodes, and this node's place among them."""
 
     node: str
 
     def others(self, containers: Sequence[ContainerReadings], host: Host | None, *, leads: bool) -> Others:
-        """Return what the other nodes saw. `leads`: the master runs here; the rest is this node's own."""
+        """Return what the other nodes saw. `leads`: the master runs here; the other arguments are this node's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """The sources of a round, and the threads that may read them side by side.
 
-    `recorded` gives what is on the disk about incidents, `problems` a sentence for each part of the sidecar that fails.
-    `cluster` is None where there is but one machine.
+    `recorded` returns the recorded incidents. `problems` returns one sentence for each part of the monitor that fails.
+    `cluster` is None on a single machine.
     """
 
     engine: Engine
@@ -130,10 +130,10 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class RoundPlan:
-    """What the rounds are about.
+    """The settings of the rounds.
 
-    `tail` is how many lines of the master's log a Snapshot holds, `interval_seconds` the time between two rounds, which
-    each Snapshot tells its readers, `fail_ratio` the share of failures that is still a pass (0 to 1).
+    `tail` is how many lines of the master's log a Snapshot holds. `interval_seconds` is the time between two rounds,
+    and each Snapshot has it for its readers. `fail_ratio` is the highest share of failures that still passes (0 to 1).
     """
 
     project: str
@@ -145,7 +145,7 @@ class RoundPlan:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: the Snapshot, and the answers of engine and plugin; None when there was none."""
+    """One round: the Snapshot, and the answers of the engine and the plugin; None without an answer."""
 
     snapshot: Snapshot
     reading: EngineReading | None
@@ -153,11 +153,11 @@ class Round:
 
 
 class Sampler:
-    """Makes Snapshots, one a call of `sample`. For one thread.
+    """Makes Snapshots, one for each call of `sample`. For one thread.
 
     Args:
-        sources: what is read.
-        plan: what the rounds are about.
+        sources: the sources to read.
+        plan: the settings of the rounds.
         clock: the time of day.
         monotonic: a clock in seconds that never jumps.
     """
@@ -172,7 +172,7 @@ class Sampler:
         self._poller = ContainerPoller(sources.engine, sources.pool, monotonic)
         self._master = MasterPoller(sources.locust, sources.pool, monotonic)
         self._forecasts = Forecasts()
-        self._backoff = Backoff(most_seconds=8.0)  # a socket on the same machine: asking again costs next to nothing
+        self._backoff = Backoff(most_seconds=8.0)  # a socket on the same machine: a new try costs next to nothing
         self._engine_error = ""
         self._containers: tuple[ContainerReadings, ...] = ()
         self._hostnames: dict[str, str] = {}  # the newest last
@@ -184,7 +184,7 @@ class Sampler:
         self._poller.inspect_soon(container_id)
 
     def sample(self) -> Round:
-        """Read everything once and return the Snapshot of this moment. Never raises for what a source does."""
+        """Read everything once and return the Snapshot of this moment. Never raises if a source fails."""
         began = self._monotonic()
         if self._leads:
             self._master.ask()
@@ -243,7 +243,7 @@ class Sampler:
         return tuple(self._sources.logs.recent(source.listed.id, self._plan.tail))
 
     def _read_engine(self) -> EngineReading | None:
-        """Read the containers, or return None with the reason kept; a failing engine is asked ever less often."""
+        """Read the containers, or return None and keep the reason. A failing engine is asked less and less often."""
         if not self._backoff.due(self._monotonic()):
             return None
         try:
@@ -268,7 +268,7 @@ class Sampler:
 
 
 def _log_source(containers: Sequence[ContainerReadings], project: str) -> ContainerReadings | None:
-    """Choose whose log is shown: the master's, the running one where an old one is still there."""
+    """Select the log to show: the master's, and of several masters the running one."""
     masters = [
         readings
         for readings in containers
@@ -288,7 +288,7 @@ async def watch(
     beat: Callable[[], None] = lambda: None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Make rounds and publish until cancelled, with a `beat` after each round that came to its end.
+    """Make rounds and publish until cancelled, with a `beat` after each complete round.
 
     Rounds start an interval apart; one that takes longer delays the next.
     """
@@ -300,7 +300,7 @@ async def watch(
             beat()
             backoff = backoff.succeeded()
             pause = interval_seconds - (monotonic() - started)
-        except Exception:  # noqa: BLE001  # top of the loop: one bad round must not blind the sidecar
+        except Exception:  # noqa: BLE001  # top of the loop: one bad round must not blind the monitor
             _log.exception("a round of readings failed")
             backoff = backoff.failed(monotonic())
             pause = backoff.next_try_seconds - monotonic()

@@ -1,8 +1,8 @@
 """Counters that never run backwards, over all starts of a container and a while beyond its end.
 
-A container's own counters begin at zero with each start, and its series would end with it, though it is just then
-that somebody wants to know. So what each start had counted is added up here, by the container's id, and a container
-that is gone keeps its last values for an hour: long enough for every scrape and every usual range.
+A container's own counters start at zero with each start. Its series would end with the container, just when somebody
+needs it. So this module adds up the counters of all starts by container id. A container that is gone keeps its last
+values for an hour, which is enough for every scrape and every usual range.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OF_INTERFACES = ("rx_bytes", "rx_packets", "rx_errors", "tx_bytes", "tx_packets
 
 @dataclass(slots=True)
 class _Kept:
-    """What is remembered of one container. `counters` are of the newest reading, `read_at` says when that was."""
+    """The state of one container. `counters` are of the newest reading, made at `read_at`."""
 
     listed: Listed
     held_back: bool
@@ -47,13 +47,13 @@ class _Kept:
     present: bool = True
 
     def add(self, counters: StatsReading) -> None:
-        """Take a reading: what an earlier start had counted stays counted."""
+        """Add a reading. The counts of earlier starts stay in the totals."""
         new_start = self.started_at is not None and self.read_at is not None and self.started_at > self.read_at
         values = _values(counters)
         cpu = Total("cpu_ns")
         new_start = new_start or values[cpu] < self.now.get(cpu, 0)
         for total, last in self.now.items():
-            if new_start or values.get(total, last) < last:  # an interface may be taken away and come back alone
+            if new_start or values.get(total, last) < last:  # one interface alone can be removed and come back
                 self.before[total] = self.before.get(total, 0) + last
                 self.now[total] = 0
         self.now.update(values)
@@ -65,7 +65,7 @@ class _Kept:
 
 
 class CounterSeries:
-    """The counters of all containers: `observe` is called each round, `rows` at each scrape; both lock."""
+    """The counters of all containers. `observe` is called each round, `rows` at each scrape; both lock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,9 +76,9 @@ class CounterSeries:
         """Add one round.
 
         Args:
-            at: when it was.
-            containers: every container as it was read.
-            oom_kills: what the ledger holds for each container, by full id.
+            at: the time of the round.
+            containers: all containers of the round.
+            oom_kills: the kills that the ledger has for each container, by full id.
         """
         with self._lock:
             for kept in self._kept.values():
@@ -92,10 +92,10 @@ class CounterSeries:
             self._rounds += 1
 
     def rows(self) -> tuple[ContainerSeries, ...]:
-        """Return the series of every container, those that are gone included, for one scrape.
+        """Return the series of every container for one scrape, including containers that are gone.
 
-        A container that is new since the sidecar started shows no OOM kill at its first scrape, whatever happened to it
-        in its first seconds: `increase()` sees a kill only as a step, so there must be a zero before it.
+        A container that is new since the monitor started shows no OOM kill at its first scrape, even if it had one by
+        then. `increase()` sees a kill only as a step, so a zero must come before it.
         """
         with self._lock:
             return tuple(self._row(kept) for kept in self._kept.values())

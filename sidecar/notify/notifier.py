@@ -1,4 +1,4 @@
-"""From recorded incidents to sent messages, in a thread of its own: whatever a receiver does, watching goes on."""
+"""From recorded incidents to sent messages, in a thread of its own, so that a slow receiver delays nothing else."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SECRETS = ("ALERT_URLS", "LOCUST_WEB_PASSWORD")
-# Apprise gives a receiver 4 s to connect and 4 s between two bytes of its answer; loading it takes 1 s of processor
-# time, which on a machine that is being load-tested can take many.
+# Apprise gives a receiver 4 s to connect and 4 s between two bytes of its answer. Loading Apprise takes 1 s of CPU
+# time, which can take many seconds on a machine under load.
 TIMEOUT_SECONDS = 45.0
 MOST_QUEUED = 1000  # batches of incidents
 MOST_MESSAGES = 20
@@ -40,8 +40,8 @@ class MessageSender:
     """Sends with `sidecar.notify.send`.
 
     Args:
-        environ: the sidecar's environment, for proxies and certificates; secrets are not passed on.
-        timeout_seconds: how long a message may take, to all receivers together.
+        environ: the monitor's environment, for proxies and certificates; secrets are not passed on.
+        timeout_seconds: how long one message may take, for all receivers together.
     """
 
     def __init__(self, environ: Mapping[str, str], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -52,9 +52,9 @@ class MessageSender:
         self._closed = False
 
     def send(self, urls: Sequence[str], message: Message | None) -> tuple[str, ...]:
-        """Send a message to each URL at the same time; returns "" or the reason of the failure for each.
+        """Send a message to all URLs at the same time; return for each "" or the reason of the failure.
 
-        Without a message nothing is sent, and a reason says that a URL is not understood.
+        Without a message nothing is sent, and the reasons name the URLs that Apprise does not understand.
         """
         job = {"urls": list(urls), "title": "", "body": "", "type": ""}
         if message is not None:
@@ -67,7 +67,7 @@ class MessageSender:
         return tuple(answers.get(number, "no answer in time") for number in range(len(urls)))
 
     def close(self) -> None:
-        """End what is under way, and start nothing more. For any thread."""
+        """End the current sending, and start no other. For any thread."""
         with self._lock:
             self._closed = True
             if self._process is not None:
@@ -83,14 +83,14 @@ class MessageSender:
                 env=self._environ,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # a traceback shows the arguments it stumbled over
+                stderr=subprocess.DEVNULL,  # a traceback shows the arguments that caused it
                 text=True,
             )
         try:
             output, _ = process.communicate(job, timeout=self._timeout_seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-            output, _ = process.communicate()  # what was answered before stays true
+            output, _ = process.communicate()  # answers that came before stay valid
         finally:
             with self._lock:
                 self._process = None
@@ -98,7 +98,7 @@ class MessageSender:
 
 
 def _answers(output: str) -> list[tuple[int, str]]:
-    """Read the lines of the sending process; half a line, from a process that was ended, is ignored."""
+    """Read the lines of the sending process. Half a line, from a process that was ended, is ignored."""
     answers = []
     for line in output.splitlines():
         try:
@@ -110,18 +110,18 @@ def _answers(output: str) -> list[tuple[int, str]]:
 
 
 class Transport(Protocol):
-    """Who brings a message to its receivers."""
+    """Sends a message to its receivers."""
 
     def send(self, urls: Sequence[str], message: Message | None) -> tuple[str, ...]:
-        """Return "" or why it failed, for each URL; without a message only tell which URLs are not understood."""
+        """Return "" or the reason of the failure for each URL; without a message, only check the URLs."""
 
     def close(self) -> None:
-        """End what is under way."""
+        """End the current sending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of messages, counted once a receiver, and of what never became one."""
+    """How many messages had which result, counted for each receiver, and how many incidents got no message."""
 
     sent: int = 0
     failed: int = 0
@@ -130,7 +130,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    """A message on its way, with the numbers of the URLs that have yet to take it."""
+    """A message on its way, with the numbers of the URLs that have not taken it yet."""
 
     message: Message
     urls: tuple[int, ...]
@@ -142,7 +142,7 @@ class Notifier(Repeated):
     """Takes incidents with `put`, from any thread, and sends the messages that its policy makes of them.
 
     Args:
-        urls: where to; they are secrets, and logged by their number alone.
+        urls: the receivers; they are secrets, so logs show only their numbers.
         policy: decides what is worth a message.
         sender: sends.
         clock: the time of day.
@@ -163,12 +163,12 @@ class Notifier(Repeated):
         self._is_checked = False
         self._unqueued = 0
         self._tally = Tally()
-        self.problems: tuple[str, ...] = ()  # a sentence for each URL that cannot work; known soon after the start
+        self.problems: tuple[str, ...] = ()  # one sentence for each URL that cannot work; known soon after the start
         super().__init__("notifier")
 
     def put(self, incidents: Iterable[Incident]) -> None:
-        """Hand over incidents that were recorded. Never waits: what a full queue does not take is counted."""
-        # Without their evidence: a message has no room for it, and a queue should not hold it.
+        """Hand over recorded incidents. Never waits: incidents that a full queue cannot take are counted."""
+        # Without their evidence, which no message shows and which would fill the queue.
         batch = tuple(replace(incident, evidence=()) for incident in incidents if self.policy.wants(incident))
         if not batch:
             return
@@ -178,15 +178,15 @@ class Notifier(Repeated):
             self._unqueued += len(batch)
 
     def stop(self, patience_seconds: float | None = 1.0) -> None:
-        """End within a second; what is not sent by then is lost."""
+        """End within a second; messages that are not sent by then are lost."""
         self._stopping.set()
         self.sender.close()
-        with suppress(queue.Full):  # it wakes by itself then
+        with suppress(queue.Full):  # a full queue wakes the thread as well
             self._queue.put_nowait(None)
         super().stop(patience_seconds)
 
     def tally(self) -> Tally:
-        """Return what became of messages so far."""
+        """Return the results of all messages so far."""
         return replace(self._tally, dropped=self._tally.dropped + self._unqueued + self.policy.dropped)
 
     def _check(self) -> None:
@@ -200,7 +200,7 @@ class Notifier(Repeated):
             _log.error("%s", problem)
 
     def turn(self) -> float:
-        """Wait for incidents or for the next thing to do, and do it."""
+        """Wait for incidents or for the next message that is due, and process them."""
         if not self._is_checked:
             self._check()
             self._is_checked = True
@@ -230,7 +230,7 @@ class Notifier(Repeated):
         self._outbox.append(_Outgoing(message, tuple(range(len(self.urls))), _PATIENCE))
 
     def _send_next(self) -> None:
-        """Try one message that is due, a new one before one that has failed; what fails waits ever longer."""
+        """Try one message that is due; new ones come first. A message that failed waits longer each time."""
         now = self.monotonic()
         due = [outgoing for outgoing in self._outbox if outgoing.backoff.due(now)]
         if not due:
@@ -246,9 +246,9 @@ class Notifier(Repeated):
         reasons = ", ".join(f"number {number + 1}: {why}" for number, why in failed.items())
         if backoff.failures >= MOST_TRIES:
             self._tally = replace(self._tally, failed=self._tally.failed + len(failed))
-            _log.error("an alert was given up after %d tries: ALERT_URLS %s", backoff.failures, reasons)
+            _log.error("an alert was dropped after %d tries: ALERT_URLS %s", backoff.failures, reasons)
             return
-        _log.warning("an alert was not taken, and is tried again: ALERT_URLS %s", reasons)
+        _log.warning("an alert was not delivered and will be sent again: ALERT_URLS %s", reasons)
         self._outbox.append(replace(outgoing, urls=tuple(failed), backoff=backoff))
 
 
@@ -260,12 +260,12 @@ def make_notifier(
     clock: Callable[[], datetime],
     monotonic: Callable[[], float],
 ) -> Notifier | None:
-    """Make the notifier, not yet started; None without ALERT_URLS.
+    """Return the notifier, not yet started; None without ALERT_URLS.
 
     Args:
-        settings: where to, what, and how often.
-        recorded: incidents of the last days that an earlier sidecar recorded; they are not reported again.
-        environ: the sidecar's environment.
+        settings: the receivers, the kinds of incidents, and the cool-down.
+        recorded: incidents of the last days that an earlier monitor recorded; they are not reported again.
+        environ: the monitor's environment.
         clock: the time of day.
         monotonic: a clock in seconds that never jumps.
     """

@@ -1,8 +1,8 @@
-"""Which incidents become messages, when, and in which words. Pure: incidents and the time in, messages out.
+"""Decides which incidents become messages, when, and with which text. Pure: incidents and the time in, messages out.
 
-Three rules keep a message worth reading. What happens within a few seconds goes out as one. After a message about one
-kind of incident of one service, that pair stays quiet for a while; what came meanwhile is reported afterwards. And
-the end of what was reported to go on is reported too.
+Three rules keep messages few. All incidents within a few seconds go into one message. After a message about one kind of
+incident of one service, that pair stays quiet for a while; later incidents of the pair are reported afterwards. If a
+message reports an ongoing incident, another message reports its end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sidecar.model.incident_kinds import KINDS, goes_on
 
 MOST_LINES = 10
 _MOST_TEXT = 300
-GATHER_SECONDS = 5.0  # a kill is final about four after its last sign: its message then says all of it
+GATHER_SECONDS = 5.0  # a kill is final about four seconds after its last sign, so its message is complete
 GAP_SECONDS = 10.0  # between two messages
 MOST_KNOWN = 5000
 MOST_PENDING = 1000  # incidents that wait for their message
@@ -26,7 +26,7 @@ _Key = tuple[IncidentKind, str, str]
 
 
 class Tone(StrEnum):
-    """How a message is to be taken; the values are Apprise's."""
+    """The type of a message; the values are Apprise's."""
 
     FAILURE = "failure"
     WARNING = "warning"
@@ -36,7 +36,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageLine:
-    """One line of a message: an incident that began or happened, or one that is over."""
+    """One line of a message: an incident that happened or began, or an incident that is over."""
 
     incident: Incident
     over: bool = False
@@ -44,7 +44,7 @@ class MessageLine:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent: a title, plain text of a few lines, and a tone."""
+    """A message: a title, plain text of a few lines, and a tone."""
 
     title: str
     body: str
@@ -52,7 +52,7 @@ class Message:
 
 
 def compose(project: str, entries: Sequence[MessageLine]) -> Message:
-    """Put one message together; beyond ten lines it says how many more there are."""
+    """Build one message. Beyond ten lines it shows how many more incidents there are."""
     lines = [_line(entry) for entry in entries[:MOST_LINES]]
     if len(entries) > MOST_LINES:
         lines.append(f"… and {len(entries) - MOST_LINES} more")
@@ -95,7 +95,7 @@ def _tone(entries: Sequence[MessageLine]) -> Tone:
 
 @dataclass(slots=True)
 class _Quiet:
-    """One kind of one service after a message: until when it is kept quiet, and what it would have said."""
+    """The quiet time of one kind of one service after a message, and the incidents held back in it."""
 
     until: datetime
     held: dict[str, Incident] = field(default_factory=dict)
@@ -105,8 +105,8 @@ class AlertPolicy:
     """Decides on messages. Not for use from two threads at once.
 
     Args:
-        project: named in each title.
-        kinds: what is worth a message.
+        project: the project's name, for each title.
+        kinds: the kinds of incidents that are reported.
         cooldown_seconds: how long a kind of a service stays quiet after a message about it.
     """
 
@@ -114,31 +114,31 @@ class AlertPolicy:
         self._project = project
         self._kinds = frozenset(kinds)
         self._cooldown = timedelta(seconds=cooldown_seconds)
-        self._known: OrderedDict[str, bool] = OrderedDict()  # incident id → it was reported, and its end is still due
+        self._known: OrderedDict[str, bool] = OrderedDict()  # incident id → whether a message of its end is still due
         self._quiet: dict[_Key, _Quiet] = {}
         self._waiting: OrderedDict[str, Incident] = OrderedDict()
         self._over: OrderedDict[str, Incident] = OrderedDict()
         self._waiting_since: datetime | None = None
         self._last_message_at: datetime | None = None
-        self.dropped = 0  # incidents that were crowded out by too many others
+        self.dropped = 0  # incidents that were dropped because too many others waited
 
     def restore(self, incidents: Iterable[Incident]) -> None:
-        """Take incidents that an earlier sidecar has reported. Only the end of those that go on is still due."""
+        """Load incidents that an earlier monitor has reported. Only the end of ongoing ones is still due."""
         for incident in incidents:
             self._know(incident.id, open_=goes_on(incident))
 
     def take(self, incidents: Iterable[Incident], now: datetime) -> None:
-        """Hear of incidents, new ones or new revisions of known ones, in the order in which they were recorded."""
+        """Process incidents, new ones or new revisions, in the order in which they were recorded."""
         for incident in incidents:
             if self.wants(incident):
                 self._take(incident, now)
 
     def wants(self, incident: Incident) -> bool:
-        """Tell whether an incident is of a kind that is worth a message."""
+        """Return whether an incident is of a kind that is reported."""
         return incident.kind in self._kinds and not incident.helper
 
     def due(self, now: datetime) -> Message | None:
-        """Return the message to be sent now, if any; its incidents count as reported."""
+        """Return the message to send now, if any; its incidents count as reported."""
         self._end_quiet(now)
         at = self.next_at(now)
         if at is None or at > now or not (self._waiting or self._over):
@@ -150,7 +150,7 @@ class AlertPolicy:
         return compose(self._project, entries)
 
     def next_at(self, now: datetime) -> datetime | None:
-        """Return when to call `due` again at the latest; None when there is nothing to wait for."""
+        """Return the latest time for the next call of `due`; None if nothing waits."""
         times = [quiet.until for quiet in self._quiet.values() if quiet.held]
         if self._waiting_since is not None:
             at = self._waiting_since + timedelta(seconds=GATHER_SECONDS)
@@ -183,7 +183,7 @@ class AlertPolicy:
             self._waiting_since = now
 
     def _begun(self, now: datetime) -> Iterable[MessageLine]:
-        """Yield what waits, and begin the quiet of each kind and service in it."""
+        """Yield the waiting incidents, and begin the quiet time of their kinds and services."""
         for incident in self._waiting.values():
             self._know(incident.id, open_=goes_on(incident))
             self._quiet.setdefault(_key(incident), _Quiet(now + self._cooldown))
@@ -191,7 +191,7 @@ class AlertPolicy:
         self._waiting.clear()
 
     def _end_quiet(self, now: datetime) -> None:
-        """Bring back what was held while its kind was kept quiet, without what has begun and ended meanwhile."""
+        """Release the incidents held back in a quiet time, except those that began and ended in it."""
         for key in [key for key, quiet in self._quiet.items() if quiet.until <= now]:
             for incident in self._quiet.pop(key).held.values():
                 if incident.until is None or not KINDS[incident.kind].lasts:

@@ -1,13 +1,13 @@
 """The process that sends one message: `python -m sidecar.notify.send`, a job on stdin, a line on stdout for each URL.
 
-Why a process of its own: Apprise and what it imports take 53 MB and, in an image without byte code, a second of
-processor time (measured), which a sidecar that watches should not carry for a message a day; and a receiver that
-dribbles its answer or a resolver that hangs can be ended from outside, which a thread cannot.
+It is a process of its own for two reasons. Apprise and its imports take 53 MB and, in an image without byte code, a
+second of CPU time (measured): too much for the monitor, which sends perhaps one message a day. And a process can be
+ended from outside when a receiver or a resolver hangs; a thread cannot.
 
     job     {"urls": ["https://..."], "title": "...", "body": "...", "type": "failure"}
     lines   {"url": 0, "sent": false, "why": "status 500"}     in the order in which the answers come
 
-A job without a title sends nothing and tells of each URL whether Apprise understands it.
+A job without a title sends nothing and returns for each URL whether Apprise understands it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import apprise
 
 _STATUS = re.compile(r"error=(\d{3})")
 _CONNECTION = re.compile(r"connection error", re.IGNORECASE)
-_NICENESS = 5  # a message that comes a minute late for want of processor time is no alert
+_NICENESS = 5  # an alert must not come a minute late because it got no CPU time
 _MOST_MEMORY_BYTES = 128 * 1024 * 1024
 _NOT_UNDERSTOOD = "not understood by Apprise"
 
@@ -47,14 +47,14 @@ def main() -> int:
 
 
 def _step_back() -> None:
-    """Come after the sidecar in everything: processor, and memory, which an endless answer would eat up."""
+    """Lower this process's priority for CPU and memory below the monitor's: an endless answer would fill the memory."""
     os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
     Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _deliver(url: str, job: dict[str, Any]) -> str:
-    """Send to one URL; returns "" or why not, in words that hold nothing of the URL."""
+    """Send to one URL; return "" or the reason of the failure, without any part of the URL."""
     service = service_for(url)
     if service is None:
         return _NOT_UNDERSTOOD
@@ -62,7 +62,7 @@ def _deliver(url: str, job: dict[str, Any]) -> str:
         return ""
     heard = _WarningCollector()
     logging.getLogger("apprise").addHandler(heard)
-    # Not through an Apprise object, which would send in a thread of its own: the reason is in the log of this one.
+    # Not through an Apprise object: it would send in another thread, and this thread's log has the reason.
     sent = service.notify(
         body=job["body"],
         title=job["title"],
@@ -73,7 +73,7 @@ def _deliver(url: str, job: dict[str, Any]) -> str:
 
 
 class _WarningCollector(logging.Handler):
-    """Keeps the warnings of the thread that made it: each URL is sent to in a thread of its own."""
+    """Collects the warnings of the thread that created it: each URL has a thread of its own."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -87,7 +87,7 @@ class _WarningCollector(logging.Handler):
 
 
 def service_for(url: str) -> apprise.NotifyBase | None:
-    """Let Apprise understand a URL; an http(s) address of no service that it knows becomes a JSON webhook."""
+    """Let Apprise parse a URL. An http(s) address of an unknown service becomes a JSON webhook."""
     service = apprise.Apprise.instantiate(url)
     if service is None and url.lower().startswith(("http://", "https://")):
         service = apprise.Apprise.instantiate(webhook(url))
@@ -95,7 +95,7 @@ def service_for(url: str) -> apprise.NotifyBase | None:
 
 
 def webhook(url: str) -> str:
-    """Write a plain address as Apprise writes a JSON webhook. There, a - marks what belongs to the receiver's query."""
+    """Write a plain address in Apprise's form of a JSON webhook. There, `-` marks a part of the receiver's query."""
     parts = urlsplit(url)
     query = "&".join(
         f"-{quote(name, safe='')}={quote(value, safe='')}"
@@ -105,7 +105,7 @@ def webhook(url: str) -> str:
 
 
 def reason(said: str) -> str:
-    """Say why nothing was sent. What Apprise logs may name hosts and tokens: only the status is taken from it."""
+    """Return why nothing was sent. Apprise's log may name hosts and tokens, so only the status is taken from it."""
     if status := _STATUS.search(said):
         return f"status {status[1]}"
     return "no connection" if _CONNECTION.search(said) else "not sent"

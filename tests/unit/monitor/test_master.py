@@ -54,7 +54,7 @@ def test_a_round_waits_no_longer_than_its_patience_and_no_second_visit_is_begun(
         master = MasterPoller(slow, pool, Watch())
         for _ in range(2):
             master.ask()
-            assert "not given a whole answer" in (master.reading().error or "")
+            assert "sent no complete answer" in (master.reading().error or "")
         assert slow.visits == 1
         slow.go.set()
 

@@ -111,7 +111,7 @@ def test_a_dead_receiver_is_given_up_and_counted_and_no_secret_is_logged(
         one.put([incident()])
         until(lambda: one.tally().failed == 1)
     assert len(sender.sent) == MOST_TRIES
-    assert "given up after 6 tries: ALERT_URLS number 1: no connection" in caplog.text
+    assert "dropped after 6 tries: ALERT_URLS number 1: no connection" in caplog.text
     assert "hunter2" not in caplog.text
     assert "T0KEN" not in caplog.text
     assert "chat.example" not in caplog.text
