@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import socket
-import time
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -13,13 +12,12 @@ from typing import Any
 import pytest
 
 from sidecar.model.incident import EvidenceItem, Incident, Severity
-from sidecar.model.snapshot import Blind, LogLine, Node
-from tests.browser.browser import Browser, until
+from sidecar.model.snapshot import Blind, Failure, LogLine, Node
+from tests.browser.browser import DEADLINE_SECONDS, Browser, until
 from tests.browser.conftest import Stage
 from tests.browser.pretend_sidecar import now
 
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script><b>bold</b>'
-SHOWN_WITHIN_SECONDS = 3.0
 
 
 def drawn(browser: Browser, chart: str) -> int:
@@ -44,12 +42,15 @@ def new_kill(stage: Stage, **changes: Any) -> Incident:
     return kill
 
 
-def test_an_incident_is_shown_within_three_seconds(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    "within_seconds",
+    [DEADLINE_SECONDS, pytest.param(3.0, marks=pytest.mark.long)],
+    ids=["at last", "within three seconds"],
+)
+def test_an_incident_is_shown(stage: Stage, within_seconds: float) -> None:
     stage.open()
-    started = time.monotonic()
     new_kill(stage, text="locust-worker-2 was OOM-killed; 100 users went with it")
-    stage.browser.shows("#incident-list", "locust-worker-2 was OOM-killed; 100 users", SHOWN_WITHIN_SECONDS)
-    assert time.monotonic() - started < SHOWN_WITHIN_SECONDS
+    stage.browser.shows("#incident-list", "locust-worker-2 was OOM-killed; 100 users", within_seconds)
     stage.browser.shows("#announcer", "OOM kill: locust-worker-2")
 
 
@@ -143,6 +144,21 @@ def test_hostile_names_and_lines_stay_text(stage: Stage) -> None:
     made = "return document.querySelectorAll('main img, dialog img, main script, dialog script, main b > b').length"
     assert stage.browser.run(made) == 0
     assert stage.browser.run("return document.title") not in {"1", "2"}
+
+
+def test_a_trace_is_a_link_only_where_its_address_is_one_of_the_web(stage: Stage) -> None:
+    stage.open()
+    at, linked, plain = now(), "0af7651916cd43dd8448eb211c80319c", "4bf92f3577b34da6a3ce929d0e0e4736"
+    failures = (
+        Failure("GET", "/a", "503", 3, at, at, trace_id=linked, trace_url=f"https://traces.invalid/trace/{linked}"),
+        Failure("GET", "/b", "503", 2, at, at, trace_id=plain, trace_url="javascript:document.title=1"),
+    )
+    stage.sidecar.publish(replace(stage.world.snapshot(at), failures=failures))
+    stage.browser.shows("#failures", plain)
+    links = stage.browser.run(
+        "return [...document.querySelectorAll('#failures a')].map((a) => [a.textContent, a.href])"
+    )
+    assert links == [[linked, f"https://traces.invalid/trace/{linked}"]]
 
 
 def hatched(browser: Browser) -> int:
