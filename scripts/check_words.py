@@ -46,10 +46,12 @@ BEGINNINGS = ("None of", "Those", "What is")
 # A text that must stay as it is → why.
 ALLOWED = {
     "data processor": "the law's word for a firm",
+    "span processor": "OpenTelemetry's name of a class",
 }
 # Not messages: the languages inside strings.
 _OTHER_LANGUAGES = re.compile(
     r"\b(SELECT|INSERT|CREATE TABLE|DELETE FROM|UPDATE \w+ SET|PRAGMA)\b|[{};]\s*\n|\\[dwsb]|\(\?|</?\w+[ >]"
+    r"|\|\| |&& |\bos\.\w+\("
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z`\d])")
 _WORD = re.compile(r"[A-Za-z0-9][\w'’.,/:=%*+-]*")
@@ -162,7 +164,8 @@ def _of_python(name: str, source: str) -> Iterator[Text]:
     for node in _outermost_texts(ast.parse(source)):
         parts = node.values if isinstance(node, ast.JoinedStr) else [node]
         text = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts)
-        text = re.sub(r"\n(?= +\w+: )", "\n\n", text)  # each item under Args, Raises ... is a text of its own
+        # Each row of two columns, and each item under Args, Raises ... is a text of its own.
+        text = re.sub(r"\n(?= *\S+( \S+)? {2,}\S| +\w+(, \w+)*: )", "\n\n", text)
         yield from _message(f"{name}:{node.lineno}", text)
 
 
