@@ -297,6 +297,7 @@ def decide_target(settings: Settings, checked: check.Checked) -> target.Target:
         mock=settings.mock,
         user_env=workspace.locust_env(settings),
         classes=taking_part,
+        web_port=settings.web_port,
         source=option.source if option else ".env",
     )
 

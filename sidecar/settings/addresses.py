@@ -23,8 +23,11 @@ node = matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a node, as `docker n
 _ENGINE = re.compile(r"(?:(?:ssh|tcp|unix)://)?[A-Za-z0-9/][A-Za-z0-9_.:@/\[\]-]*")
 
 
-def target_url(raw: str) -> str:
-    """Return a target: a URL with a scheme and a host that is reachable from inside a container."""
+def target_url(raw: str, web_port: int = 0) -> str:
+    """Return a target: a URL with a scheme and a host that is reachable from inside a container.
+
+    `web_port` is the port of Locust's page on this machine, if it is known.
+    """
     if any(letter.isspace() for letter in raw):
         raise ValueError(_WANTED_URL)
     parts = _split(raw)
@@ -32,11 +35,13 @@ def target_url(raw: str) -> str:
         guess = raw if "//" not in raw else raw.split("//", 1)[1]
         if "@" in raw or not _BARE_HOST.fullmatch(guess):  # mailto:x has a scheme
             raise ValueError(_WANTED_URL)
-        raise ValueError(f"a URL with its scheme, such as http://{_inside_guess(guess)}")
+        raise ValueError(f"a URL with its scheme, such as http://{_inside_guess(guess, web_port)}")
     if not parts.hostname:
         raise ValueError(_WANTED_URL)
     if is_loopback(raw):
-        raise ValueError(f"{from_inside(raw)} (inside a container, {parts.hostname} means the container itself)")
+        raise ValueError(
+            f"{from_inside(raw, web_port)} (inside a container, {parts.hostname} means the container itself)"
+        )
     return raw
 
 
@@ -53,15 +58,15 @@ def is_loopback(url: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def from_inside(url: str) -> str:
-    """Return the same URL as a container reaches it: on the host, or for port 8089 on the master.
+def from_inside(url: str, web_port: int = 0) -> str:
+    """Return the same URL as a container reaches it: on the host, or for `web_port` on the master.
 
-    Many examples load the master's page. It is published on the host's loopback only, which no container reaches.
+    The master's page is published on the host's loopback only, which no container reaches.
     """
     parts = _split(url)
-    host = "locust-master" if parts.port == _LOCUST_WEB_PORT else "host.docker.internal"
     number = f":{parts.port}" if parts.port else ""
-    return parts._replace(netloc=f"{host}{number}").geturl()
+    netloc = f"locust-master:{_LOCUST_WEB_PORT}" if parts.port == web_port else f"host.docker.internal{number}"
+    return parts._replace(netloc=netloc).geturl()
 
 
 def proxy(raw: str) -> str:
@@ -192,10 +197,10 @@ def engines(raw: str) -> tuple[str, ...]:
     return places
 
 
-def _inside_guess(bare: str) -> str:
+def _inside_guess(bare: str, web_port: int) -> str:
     url = f"http://{bare}"
     try:
-        return from_inside(url).removeprefix("http://") if is_loopback(url) else bare
+        return from_inside(url, web_port).removeprefix("http://") if is_loopback(url) else bare
     except ValueError:
         return bare
 

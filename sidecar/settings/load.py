@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sidecar.common.errors import SettingError
-from sidecar.settings import dotenv, locust_options, parse
+from sidecar.settings import addresses, dotenv, locust_options, parse
 from sidecar.settings.model import (
     ALIASES,
     COMMAND_LINE,
@@ -78,7 +80,10 @@ def load(
     for name, text, source in locust_options.defaults(unasked):
         if name not in given or not given[name].raw:
             given[name] = Given(text, source)
-    values: dict[str, Any] = {name.lower(): _value(name, given) for name in SETTINGS}
+    values: dict[str, Any] = {name.lower(): _value(name, given) for name in SETTINGS if name != "HOST"}
+    with_page = partial(addresses.target_url, web_port=values["web_port"])
+    host = given.get("HOST", Given("", ""))
+    values["host"] = replace(SETTINGS["HOST"], parse=parse.optional(with_page)).value(host.raw, host.source)
     _settle(values, given, root, cpus or os.cpu_count() or 1)
     return Settings(
         root=root,

@@ -35,7 +35,13 @@ class Target:
 
 
 def decide(
-    host: str, *, mock: bool, user_env: Mapping[str, str], classes: Sequence[UserClass], source: str = ".env"
+    host: str,
+    *,
+    mock: bool,
+    user_env: Mapping[str, str],
+    classes: Sequence[UserClass],
+    web_port: int,
+    source: str = ".env",
 ) -> Target:
     """Return the target for these settings and classes.
 
@@ -45,6 +51,7 @@ def decide(
         user_env: the options of Locust in files: locust.conf, pyproject.toml, the LOCUST_* of the checkout's .env, and
             the .env beside the locustfile.
         classes: the User classes of the run.
+        web_port: the port of Locust's page on this machine. Many examples load that page.
         source: the file with LOCUST_HOST.
 
     Raises:
@@ -57,10 +64,10 @@ def decide(
     if host or mock:
         url = host or MOCK_URL
         return Target(url, url, is_mock(url))
-    env_host = _from_user_env(user_env, source)
+    env_host = _from_user_env(user_env, source, web_port)
     if env_host:
         return Target(env_host, f"{env_host} ({source})", is_mock(env_host))
-    return _from_classes(classes)
+    return _from_classes(classes, web_port)
 
 
 def is_mock(url: str) -> bool:
@@ -71,27 +78,27 @@ def is_mock(url: str) -> bool:
         return False
 
 
-def _from_user_env(user_env: Mapping[str, str], source: str) -> str:
+def _from_user_env(user_env: Mapping[str, str], source: str, web_port: int) -> str:
     for name in ("LOCUST_HOST", "HOST"):
         raw = user_env.get(name, "")
         if "://" in raw or (raw and name == "LOCUST_HOST"):
             try:
-                return addresses.target_url(raw)
+                return addresses.target_url(raw, web_port)
             except ValueError as error:
                 raise SettingError(f"{name} is {raw!r}", where=source, wanted=str(error)) from None
     return ""
 
 
-def _refuse(name: str, host: str) -> None:
+def _refuse(name: str, host: str, web_port: int) -> None:
     """Refuse a class's host for what HOST would be refused for."""
     try:
         if "://" in host and addresses.is_loopback(host):
             raise LocustfileError(
                 f"class {name} has the host {host}, which inside a container means the container itself",
-                wanted=addresses.from_inside(host),
-                fix=f"make up HOST={addresses.from_inside(host)}",
+                wanted=addresses.from_inside(host, web_port),
+                fix=f"make up HOST={addresses.from_inside(host, web_port)}",
             )
-        addresses.target_url(host)
+        addresses.target_url(host, web_port)
     except ValueError as error:
         raise LocustfileError(
             f"class {name} has the host {host!r}",
@@ -100,12 +107,12 @@ def _refuse(name: str, host: str) -> None:
         ) from None
 
 
-def _from_classes(classes: Sequence[UserClass]) -> Target:
+def _from_classes(classes: Sequence[UserClass], web_port: int) -> Target:
     for user_class in classes:
         if user_class.host and (
             user_class.http or "://" in user_class.host
         ):  # the host of another client may be any text
-            _refuse(user_class.name, user_class.host)
+            _refuse(user_class.name, user_class.host, web_port)
     without = [user_class.name for user_class in classes if user_class.http and not user_class.host]
     if without:
         raise LocustfileError(

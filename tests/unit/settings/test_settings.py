@@ -189,6 +189,19 @@ def test_a_host_without_scheme_is_answered_with_one(raw: str) -> None:
         addresses.target_url(raw)
 
 
+@pytest.mark.parametrize(
+    ("words", "url"),
+    [
+        (["HOST=http://localhost:8089/a"], "http://locust-master:8089/a"),
+        (["HOST=http://localhost:8089/a", "WEB_PORT=8189"], "http://host.docker.internal:8089/a"),
+        (["HOST=localhost:8189/a", "WEB_PORT=8189"], "http://locust-master:8089/a"),
+        (["OTEL=http://localhost:8089"], "http://host.docker.internal:8089"),
+    ],
+)
+def test_only_a_target_at_the_published_port_is_locusts_page(words: list[str], url: str, tmp_path: Path) -> None:
+    assert url in _error(words, tmp_path)
+
+
 def test_localhost_without_scheme_is_answered_with_the_name_it_has_inside(tmp_path: Path) -> None:
     assert "http://host.docker.internal:3000" in _error(["HOST=localhost:3000"], tmp_path)
 

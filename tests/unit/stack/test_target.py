@@ -16,7 +16,7 @@ NONE = UserClass("None", None)
 
 
 def target(host: str = "", *classes: UserClass, mock: bool = False, env: Mapping[str, str] | None = None) -> Target:
-    return decide(host, mock=mock, user_env=env or {}, classes=classes)
+    return decide(host, mock=mock, user_env=env or {}, classes=classes, web_port=8189)
 
 
 def test_host_beats_every_class() -> None:
@@ -63,7 +63,11 @@ def test_a_class_that_aims_at_itself_is_answered() -> None:
 
 def test_a_class_that_aims_at_locusts_own_page_is_answered_with_the_master() -> None:
     with pytest.raises(LocustfileError, match=r"make up HOST=http://locust-master:8089"):
+        target("", UserClass("Me", "http://127.0.0.1:8189"))
+    with pytest.raises(LocustfileError, match=r"make up HOST=http://host\.docker\.internal:8089"):
         target("", UserClass("Me", "http://127.0.0.1:8089"))
+    with pytest.raises(SettingError, match=r"LOCUST_HOST is .*http://locust-master:8089/x"):
+        target("", env={"LOCUST_HOST": "http://localhost:8189/x"})
 
 
 @pytest.mark.parametrize("host", ["http://127.1:80", "http://0:80", "https://0.0.0.0"])
