@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heapreplace
 from math import log2
@@ -194,11 +194,7 @@ def _shape(settings: Settings, about: MasterInfo) -> str:
     own = next(iter(about.shapes), "")
     if settings.attach or settings.shape in ("", own):
         return about.shape_class if settings.attach else own
-    if settings.shape not in (*about.shapes, NO_SHAPE):
-        raise SettingError(
-            f"SHAPE names {settings.shape!r}, which the stack does not have",
-            wanted=", ".join((*about.shapes, NO_SHAPE)),
-        )
+    refuse_unknown("SHAPE", (settings.shape,), (*about.shapes, NO_SHAPE), "the stack")
     if about.shapes and not about.sets_shape:
         raise SettingError("SHAPE was given, but this master has no plugin that sets it", fix="leave SHAPE out")
     return "" if settings.shape == NO_SHAPE else settings.shape
@@ -272,13 +268,23 @@ def _values(settings: Settings, about: MasterInfo, texts: Texts) -> dict[str, An
     return arguments.values(texts, about.arguments)
 
 
+def refuse_unknown(setting: str, names: Iterable[str], there: Sequence[str], where: str) -> None:
+    """Refuse a setting that names what is not there.
+
+    Raises:
+        SettingError: a name is not one of `there`.
+
+    """
+    for name in names:
+        if name not in there:
+            wanted = f"{'one' if setting == 'SHAPE' else 'some'} of {', '.join(there)}"
+            raise SettingError(f"{setting} names {name!r}, which {where} does not have", wanted=wanted)
+
+
 def _classes(settings: Settings, about: MasterInfo) -> tuple[str, ...]:
     there = [name for name, _ in about.user_classes]
-    for name in settings.classes:
-        if there and name not in there:
-            raise SettingError(
-                f"CLASSES names {name!r}, which the stack does not have", wanted=f"some of {', '.join(there)}"
-            )
+    if there:
+        refuse_unknown("CLASSES", settings.classes, there, "the stack")
     return settings.classes or tuple(there)
 
 

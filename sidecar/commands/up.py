@@ -255,10 +255,10 @@ def check_in_image(
     image_id = str((engine.image(image) or {}).get("Id", ""))
     with console.step("locustfile", f"loading {settings.locustfile}") as step:
         checked, known = check.check(settings, image, image_id, workspace.user_env(settings), networks)
-        _check_classes(settings, checked)
-        names = ", ".join(user_class.name for user_class in checked.user_classes)
+        classes = [user_class.name for user_class in checked.user_classes]
+        plan.refuse_unknown("CLASSES", settings.classes, classes, settings.locustfile)
         shape = _shape(settings, checked.shapes)
-        step.result = f"{settings.locustfile}: {names}{shape}" + (" (unchanged)" if known else "")
+        step.result = f"{settings.locustfile}: {', '.join(classes)}{shape}" + (" (unchanged)" if known else "")
     for warning in checked.warnings:
         console.note(warning.shown)
     return checked
@@ -267,23 +267,10 @@ def check_in_image(
 def _shape(settings: Settings, shapes: Sequence[str]) -> str:
     """Return which load shape runs take, in words, and that others are there; "" where there is none."""
     name = settings.shape or next(iter(shapes), "")
-    if settings.shape and name not in (*shapes, plan.NO_SHAPE):
-        raise SettingError(
-            f"SHAPE names {name!r}, which {settings.locustfile} does not have",
-            wanted=", ".join((*shapes, plan.NO_SHAPE)),
-        )
+    if settings.shape:
+        plan.refuse_unknown("SHAPE", (name,), (*shapes, plan.NO_SHAPE), settings.locustfile)
     others = ", ".join(other for other in (*shapes, plan.NO_SHAPE) if other != name)
     return f", shape {name} (or SHAPE={others})" if len(shapes) > 1 else f", shape {name}" if shapes else ""
-
-
-def _check_classes(settings: Settings, checked: check.Checked) -> None:
-    there = [user_class.name for user_class in checked.user_classes]
-    for name in settings.classes:
-        if name not in there:
-            raise SettingError(
-                f"CLASSES names {name!r}, which {settings.locustfile} does not have",
-                wanted=f"some of {', '.join(there)}",
-            )
 
 
 def decide_target(settings: Settings, checked: check.Checked) -> target.Target:
