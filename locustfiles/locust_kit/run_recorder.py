@@ -129,7 +129,7 @@ class RunRecorder:
             self._run = None
 
     def _last_figures(self) -> dict[str, Any]:
-        meters = self._readings.merged()
+        meters = self._readings.merged(self.clean)
         figures = run_statistics.total(self._environment.stats, self._clock.seconds, meters.get("stopping") or {})
         return {
             "requests": figures["requests"],

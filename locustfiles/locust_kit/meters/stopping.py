@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -187,6 +187,16 @@ class Stopping:
                 {**dict(zip(_ERROR, error, strict=True)), "occurrences": count}
                 for error, count in errors.most_common(_MOST_ERRORS)
             ],
+        }
+
+    @staticmethod
+    def cleaned(merged: Document, clean: Callable[[str], str]) -> Document:
+        """Return a merged document without secrets; its names may no longer be those of Locust's own statistics."""
+        texts = ("name", "error")
+        lists = {part: merged[part] for part in ("endpoints", "errors") if part in merged}
+        return merged | {
+            part: [{key: clean(value) if key in texts else value for key, value in row.items()} for row in of]
+            for part, of in lists.items()
         }
 
     @staticmethod

@@ -18,6 +18,7 @@ from locust_kit.failures.account import FailureAccount
 from locust_kit.locust_tables import LocustTables
 from locust_kit.master import MasterPart
 from locust_kit.meters import MeterReadings
+from locust_kit.meters.stopping import AfterTheEnd, Stopping
 from locust_kit.run_recorder import RunRecorder
 
 
@@ -64,6 +65,25 @@ def read(run: run_folder.RunIdentity, name: str) -> Any:
 
 def state(runner: Any, word: str) -> None:
     runner.state = word
+
+
+def test_no_secret_of_a_request_after_the_end_is_in_the_end_of_a_run(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("locust_kit.run_recorder.secrets_of", lambda _: frozenset({"hunter2-of-a-run"}))
+    after = AfterTheEnd()
+    after.is_on = True
+    after.stats.log_request("POST", "/logout?token=abcdefgh12345678", 5, 1)
+    after.stats.log_error("POST", "/logout/hunter2-of-a-run", "no hunter2-of-a-run")
+    monkeypatch.setattr("locust_kit.meters.stopping.AFTER_THE_END", after)
+    record, run = recorded(environment)
+    record._readings.begin(run.run_id)
+    record._readings.take("w-1", {"run_id": run.run_id, "stopping": Stopping().document()})
+    record.end(run_folder.ended(run, datetime.now(UTC)), {})
+    record.wait()
+    stopping = read(run, "end.json")["meters"]["stopping"]
+    assert {row["name"] for row in stopping["endpoints"]} == {"/logout?token=***", "/logout/***"}
+    assert [(row["name"], row["error"]) for row in stopping["errors"]] == [("/logout/***", "no ***")]
 
 
 def test_the_plan_is_on_the_disk_before_the_first_second(environment: Environment) -> None:
