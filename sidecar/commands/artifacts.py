@@ -17,6 +17,7 @@ from typing import IO
 
 from sidecar.commands import reports
 from sidecar.common.errors import KitError
+from sidecar.common.text import some
 from sidecar.common.times import docker_time
 from sidecar.common.units import memory, plural
 from sidecar.engine.docker_engine import connect
@@ -159,8 +160,7 @@ def move(collected: Path, report: Path, environ: Mapping[str, str]) -> bool:
 
 def _left_out(taken: _Taken, into: Path) -> Iterator[str]:
     for why, names in taken.left_out.items():
-        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        yield f"not in {FOLDER}/: {', '.join(names[:_MOST_NAMED])}{more}: {why}"
+        yield f"not in {FOLDER}/: {some(names, _MOST_NAMED)}: {why}"
     if taken.left_out:
         lines = [f"{name}: {why}\n" for why, names in taken.left_out.items() for name in names]
         with suppress(OSError):

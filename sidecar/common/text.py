@@ -40,3 +40,9 @@ def aligned(rows: Sequence[Sequence[str]], *, right: bool = False) -> list[str]:
         for row in rows
     ]
     return ["  ".join(row).rstrip() for row in cells]
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from sidecar.common.text import some
 from sidecar.common.units import GIB, MIB
 from sidecar.diagnose.evidence import (
     Attachment,
@@ -406,9 +407,7 @@ def is_loopback_only(address: str) -> bool:
 
 def names(containers: Sequence[ContainerFacts], most: int = 4) -> str:
     """Return some containers' names, for a sentence."""
-    shown = ", ".join(container.name for container in containers[:most])
-    more = len(containers) - most
-    return f"{shown} and {more} more" if more > 0 else shown
+    return some([container.name for container in containers], most)
 
 
 def listed(containers: Sequence[ContainerFacts]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sidecar.common.errors import EngineError, SettingError, StackError
 from sidecar.common.redaction import Redactor
+from sidecar.common.text import some
 from sidecar.common.units import mebibytes
 from sidecar.engine.docker_engine import DockerEngine, ListedContainer, find_socket
 from sidecar.engine.labels import SERVICE_LABEL
@@ -50,8 +51,7 @@ class Difference:
     def text(self) -> str:
         """The difference in words."""
         seen, decided = self.words
-        more = f" and {len(self.containers) - _MOST_NAMED} more" if len(self.containers) > _MOST_NAMED else ""
-        where = f" in {', '.join(self.containers[:_MOST_NAMED])}{more}" if self.containers else ""
+        where = f" in {some(self.containers, _MOST_NAMED)}" if self.containers else ""
         return f"{self.setting} is {seen}{where}, `up` set {decided}"
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sidecar.common import user_file
 from sidecar.common.errors import LocustfileError, SettingError
+from sidecar.common.text import some
 from sidecar.settings import Settings
 
 IMAGE_PYTHON = (3, 13)
@@ -163,8 +164,7 @@ def _what_there_is(folder: Path) -> str:
     there = sorted(path.name for path in folder.glob("*.py"))
     if not there:
         return "a .py file with a User class, but the folder has no .py file"
-    more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
-    return f"one of {', '.join(there[:_MOST_NAMED])}{more}"
+    return f"one of {some(there, _MOST_NAMED)}"
 
 
 def _hint(folder: Path, name: str, root: Path) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from sidecar.common.errors import SettingError
+from sidecar.common.text import some
 from sidecar.settings import Settings
 from sidecar.stack import user_files
 
@@ -54,8 +55,7 @@ def _left_out(ignored: Sequence[str], outside: Sequence[str]) -> Iterator[str]:
         (outside, "these links point outside LOCUSTFILES_DIR"),
     ):
         if names:
-            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-            yield f"not copied to the nodes: {', '.join(names[:_MOST_NAMED])}{more}: {why}"
+            yield f"not copied to the nodes: {some(names, _MOST_NAMED)}: {why}"
 
 
 def _too_large(folder: Path, paths: Sequence[Path], body: bytes) -> SettingError:
