@@ -37,7 +37,8 @@ def pack(settings: Settings, needed: Collection[Path]) -> tuple[Path, str, list[
     paths = [path for path in files.paths if path not in outside]
     body = b"" if not files.is_whole else archive(folder, paths)
     if not body or len(body) > MOST_BYTES:
-        raise _too_large(folder, paths, body)
+        what = f"{len(body) / 1024:.0f} KiB (compressed)" if body else f"more than {_ENOUGH_BYTES >> 20} MiB"
+        raise _too_large(folder, paths, what if files.is_whole else f"more than {user_files.MOST_FILES} files")
     mark = hashlib.sha256(body).hexdigest()[:_MARK_LENGTH]
     archived = settings.state_dir / "state" / f"{settings.project}.files.tar.gz"
     archived.parent.mkdir(parents=True, exist_ok=True)
@@ -58,15 +59,8 @@ def _left_out(ignored: Sequence[str], outside: Sequence[str]) -> Iterator[str]:
             yield f"not copied to the nodes: {some(names, _MOST_NAMED)}: {why}"
 
 
-def _too_large(folder: Path, paths: Sequence[Path], body: bytes) -> SettingError:
+def _too_large(folder: Path, paths: Sequence[Path], what: str) -> SettingError:
     largest = max(((path.stat().st_size, path) for path in paths if path.is_file()), default=(0, folder))
-    what = (
-        f"{len(body) / 1024:.0f} KiB (compressed)"
-        if body
-        else f"{len(paths)} or more files"
-        if len(paths) > user_files.MOST_FILES
-        else "more than 32 MiB"
-    )
     name = largest[1].relative_to(folder).as_posix()
     return SettingError(
         f"LOCUSTFILES_DIR holds {what}; the largest file is {name} ({largest[0] / 1024:.0f} KiB)",

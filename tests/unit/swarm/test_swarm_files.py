@@ -54,6 +54,16 @@ def test_what_swarm_would_not_take_is_refused_in_one_line(folder: Path, tmp_path
         files.pack(settings, ())
 
 
+def test_a_folder_of_too_many_files_is_refused_for_that(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_files, "MOST_FILES", 3)
+    for number in range(4):
+        (folder / f"a{number}").symlink_to("/nowhere")
+    with pytest.raises(SettingError, match=r"LOCUSTFILES_DIR holds more than 3 files"):
+        files.pack(load([f"LOCUSTFILES_DIR={folder}"], {}, tmp_path), ())
+
+
 def test_ignored_files_stay_behind_and_that_is_said_but_not_what_the_locustfile_needs(
     folder: Path, tmp_path: Path
 ) -> None:
