@@ -95,8 +95,8 @@ def _asked(settings: Settings, run_id: str, ask: Mapping[str, object]) -> dict[s
     return document
 
 
-def runs(settings: Settings) -> list[dict[str, Any]]:
-    """Return all runs that left a folder, newest first, in short.
+def listing(settings: Settings) -> dict[str, Any]:
+    """Return all runs that left a folder, newest first, in short, and the runs that cannot be read.
 
     Raises:
         NoRecordError: neither a sidecar nor a helper container can tell.
@@ -110,8 +110,15 @@ def runs(settings: Settings) -> list[dict[str, Any]]:
         body = _by_helper(settings, str(error))
     finally:
         reader.close()
-    listing = strict_json.loads(body)
-    return sorted(listing.get("runs") or [], key=lambda run: str(run["run_id"]), reverse=True)
+    listed = strict_json.loads(body)
+    newest = sorted(listed.get("runs") or [], key=lambda run: str(run["run_id"]), reverse=True)
+    return {"schema_version": _SCHEMA, "runs": newest, "unreadable": listed.get("unreadable") or []}
+
+
+def runs(settings: Settings) -> list[dict[str, Any]]:
+    """Return all runs that can be read, newest first, in short; raise what `listing` raises."""
+    runs: list[dict[str, Any]] = listing(settings)["runs"]
+    return runs
 
 
 def newest_since(settings: Settings, since: datetime) -> str:
@@ -174,7 +181,7 @@ def document(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
 
     """
     if not settings.run:
-        return {"schema_version": 1, "runs": runs(settings)}
+        return listing(settings)
     return fetch(
         settings,
         _resolved(settings, "RUN", settings.run),
@@ -195,6 +202,8 @@ def report(settings: Settings, environ: Mapping[str, str], console: Console) -> 
     """
     made = document(settings, environ)
     if not settings.run:
+        for run in made["unreadable"]:
+            console.line(f"warning: {run['reason']}")
         return _list(settings, made["runs"], console)
     reports.probe(settings.reports_dir)
     folder = settings.reports_dir / str(made["run_id"])

@@ -243,8 +243,7 @@ class Runs:
 
     def _list(self, request: Request) -> Response:
         limit = Parameters(request.query_params, ("limit",)).whole("limit", 50, _MOST_RUNS)
-        newest = self._reports.ids()[-limit:][::-1]
-        return _json({"schema_version": 1, "runs": [self._reports.gist(run_id) for run_id in newest]})
+        return _json(self._reports.listing(self._reports.ids()[-limit:][::-1]))
 
     def _report(self, request: Request) -> Response:
         asked = Parameters(request.query_params, ("anew", "judge", "baseline", "users"))

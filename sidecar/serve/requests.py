@@ -38,6 +38,7 @@ def record_answer(record: object) -> Response:
 
 _SHOWN_CHARACTERS = 60
 _LONGEST_TEXT = 200
+_YEARS = range(1970, 9999)  # spans are added to and taken from these without an overflow
 
 
 class ParameterError(ValueError):
@@ -66,9 +67,12 @@ class Parameters:
         if not text:
             return None
         try:
-            return parse_time(text.replace(" ", "+"))  # a "+" that was not escaped arrives as a space
+            at = parse_time(text.replace(" ", "+"))  # a "+" that was not escaped arrives as a space
         except (ValueError, OverflowError) as error:
             raise _wrong(name, text, "an RFC 3339 time, as in 2026-11-22T15:04:05Z") from error
+        if at.year not in _YEARS:
+            raise _wrong(name, text, f"a time from {_YEARS.start} to {_YEARS.stop - 1}")
+        return at
 
     def span(self) -> tuple[datetime | None, datetime | None]:
         """Read `since` and `until`, in this order in time."""

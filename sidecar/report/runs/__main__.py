@@ -33,7 +33,7 @@ def main(words: list[str]) -> int:
             ask = Ask(**json.loads(words[1])) if words[1:] else Ask()
             answer: object = reports.of(words[0], replace(ask, anew=True))
         else:
-            answer = {"schema_version": 1, "runs": [reports.gist(run_id) for run_id in reports.ids()]}
+            answer = reports.listing(reports.ids())
     except KitError as error:
         print(strict_json.dumps({"error": error.line()}))
         return error.exit_code

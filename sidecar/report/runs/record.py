@@ -43,6 +43,10 @@ class NoSuchRunError(KitError):
     """There is no run of this id."""
 
 
+class UnreadableRunError(NoSuchRunError):
+    """There is a folder of this run, and its files cannot be read."""
+
+
 def ids(runs: Path) -> list[str]:
     """Return the ids of all runs that left a folder, oldest first."""
     try:
@@ -101,20 +105,22 @@ def read(runs: Path, run_id: str, now: datetime) -> RunRecord:
     """Return what the plugin wrote of a run, whole or not.
 
     Raises:
-        NoSuchRunError: it wrote nothing, or the id cannot be one.
+        NoSuchRunError: there is no folder of this id.
+        UnreadableRunError: the folder has no readable run.json.
 
     """
     folder = runs / run_id
-    begin = document(folder / "run.json") if RUN_ID.fullmatch(run_id) else {}
-    if not begin:
+    if not RUN_ID.fullmatch(run_id) or not folder.is_dir():
         raise NoSuchRunError(f"there is no run {run_id!r:.60}", wanted="the id of a run", fix="make report")
-    end = document(folder / "end.json")
+    begin, end = document(folder / "run.json"), document(folder / "end.json")
+    started_at, ended_at = _time(begin.get("started_at")), _time(end.get("ended_at"))
+    if started_at is None:
+        raise UnreadableRunError(f"run {run_id} cannot be read: its run.json is missing or damaged")
     moments = tuple(_moments(folder / "timeline.ndjson"))
     last = moments[-1].at if moments else last_change(folder)
-    ended_at = parse_time(end["ended_at"]) if end.get("ended_at") else None
     return RunRecord(
         run_id=run_id,
-        started_at=parse_time(str(begin["started_at"])),
+        started_at=started_at,
         ended_at=ended_at,
         last_sign_at=last,
         is_running=ended_at is None and last is not None and now - last < _STALL,
@@ -126,6 +132,14 @@ def read(runs: Path, run_id: str, now: datetime) -> RunRecord:
         performance=document(folder / "performance.json"),
         meters=_meters(end),
     )
+
+
+def _time(text: object) -> datetime | None:
+    """Return the time in a text; None where there is no time."""
+    try:
+        return parse_time(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def last_change(run: Path) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from sidecar.common.repeated import Repeated
 from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.report import document
 from sidecar.report.runs import record as disk
+from sidecar.report.runs.record import NoSuchRunError, UnreadableRunError
 from sidecar.report.verdict import comparison
 from sidecar.report.verdict.evidence import recorded_to_the_end
 
@@ -85,11 +86,20 @@ class Reports:
 
         Raises:
             NoSuchRunError: there is no such run, or no such baseline.
+            UnreadableRunError: the files of the run are damaged.
 
         """
         kept = self._kept(run_id) if ask == PLAIN else {}
         if kept:
             return kept
+        try:
+            return self._made(run_id, ask)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            _log.exception("the files of run %s are damaged", run_id)
+            why = f"its files are damaged: {type(error).__name__}: {error}"
+            raise UnreadableRunError(f"run {run_id} cannot be read: {why:.200}") from error
+
+    def _made(self, run_id: str, ask: Ask) -> dict[str, Any]:
         record = disk.gather(self.runs, run_id, self.archive, self.project, self.clock, self.look_seconds)
         unwritten = self.unwritten(run_id, record.until)
         record = replace(record, unwritten=unwritten, recording_error=self.recording_error())
@@ -134,6 +144,16 @@ class Reports:
             **{name: figures.get(name) for name in ("requests", "fail_ratio", "p95_ms", "requests_per_second")},
         }
 
+    def listing(self, run_ids: Iterable[str]) -> dict[str, Any]:
+        """Return runs in short, and beside them the runs that cannot be read, with the reason."""
+        runs, unreadable = [], []
+        for run_id in run_ids:
+            try:
+                runs.append(self.gist(run_id))
+            except NoSuchRunError as error:
+                unreadable.append({"run_id": run_id, "reason": error.line()})
+        return {"schema_version": 1, "runs": runs, "unreadable": unreadable}
+
     def catch_up(self) -> None:
         """Judge the newest runs that are over and were not judged for good; again once their incidents are recorded."""
         recorded_until = self.archive.recorded_until() if self._unrecorded and self.archive else None
@@ -146,7 +166,10 @@ class Reports:
             last = disk.last_change(self.runs / run_id)
             if self._is_quiet(last) and self._judged.get(run_id) != last:
                 self._judged[run_id] = last
-                self.of(run_id)
+                try:
+                    self.of(run_id)
+                except NoSuchRunError as error:
+                    _log.warning("a run could not be judged: %s", error.line())
 
     def _is_quiet(self, last: datetime | None) -> bool:
         """Tell whether a run's last sign is long enough ago for all to be known of it."""

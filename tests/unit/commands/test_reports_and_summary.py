@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.commands import report, reports, summary
+from sidecar.common.console import Console
 from sidecar.common.errors import KitError
 from sidecar.settings import load
 from tests.ports import free_port
@@ -35,6 +38,20 @@ def test_without_monitor_and_docker_command_the_runs_cannot_be_told_in_one_line(
     assert "no sidecar answers" in line
     assert line.endswith("and the docker command is not installed → run `make setup`")
     assert report.newest_since(settings, datetime.now(UTC)) == ""
+
+
+def test_the_list_of_runs_names_the_runs_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Console, out: io.StringIO
+) -> None:
+    reason = "run 20261127T010203Z-ab12 cannot be read: its run.json is missing or damaged"
+    listed = {"schema_version": 1, "runs": [], "unreadable": [{"run_id": "20261127T010203Z-ab12", "reason": reason}]}
+
+    def answer(*_: object) -> str:
+        return json.dumps(listed)
+
+    monkeypatch.setattr(report, "_by_helper", answer)
+    assert report.report(load([f"MONITOR_PORT={free_port()}"], {}, tmp_path), {}, say) == 0
+    assert out.getvalue().splitlines()[0] == f"warning: {reason}"
 
 
 def test_reports_are_listed_oldest_first_and_broken_ones_left_out(tmp_path: Path) -> None:

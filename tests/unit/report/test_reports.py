@@ -21,7 +21,7 @@ from sidecar.model.history import IncidentQuery, RecordedSeries
 from sidecar.model.incident import FINAL, PROVISIONAL, Incident, IncidentKind
 from sidecar.monitor.board import Board
 from sidecar.report.runs import record as disk
-from sidecar.report.runs.record import NoSuchRunError
+from sidecar.report.runs.record import NoSuchRunError, UnreadableRunError
 from sidecar.report.runs.reports import ANEW, FILE, Ask, Judge, Reports
 from sidecar.serve.app import make_app
 from tests.fakes.asking import ask
@@ -205,6 +205,46 @@ def test_a_run_shorter_than_a_look_at_the_containers_was_watched_all_the_same(tm
 def test_what_is_no_run_is_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(NoSuchRunError, match="there is no run"):
         reports(tmp_path).of(name)
+
+
+DAMAGES: dict[str, tuple[str, bytes | None]] = {
+    "no run.json": ("run.json", None),
+    "an empty run.json": ("run.json", b""),
+    "a list": ("run.json", b"[]"),
+    "no start": ("run.json", b"{}"),
+    "a start that is no time": ("run.json", b'{"started_at": "noon"}'),
+    "statistics of another kind": ("statistics.json", b'{"totals": 5, "endpoints": "x"}'),
+    "groups of another kind": ("failure_groups.json", b'{"groups": [1]}'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_hides_no_other_and_is_named(tmp_path: Path, damage: str) -> None:
+    name, content = DAMAGES[damage]
+    written(tmp_path, OTHER)
+    path = written(tmp_path)
+    (path / name).unlink(missing_ok=True) if content is None else (path / name).write_bytes(content)
+    made = reports(tmp_path)
+    listed = made.listing([RUN, OTHER])
+    names = [run["run_id"] for run in listed["runs"]]
+    if RUN not in names:
+        ((run_id, reason),) = [(row["run_id"], row["reason"]) for row in listed["unreadable"]]
+        assert (run_id, f"run {RUN} cannot be read" in reason, "\n" in reason) == (RUN, True, False)
+        with pytest.raises(UnreadableRunError):
+            made.of(RUN, ANEW)
+    assert OTHER in names
+    made.catch_up()
+    assert made.word(OTHER) is not None
+
+
+def test_the_list_of_runs_is_there_beside_a_damaged_one(tmp_path: Path) -> None:
+    written(tmp_path, OTHER)
+    (tmp_path / RUN).mkdir()
+    app = served(tmp_path)
+    answer = ask(app, "/api/runs")
+    assert (answer.status, [run["run_id"] for run in answer.json["runs"]]) == (200, [OTHER])
+    assert [row["run_id"] for row in answer.json["unreadable"]] == [RUN]
+    assert ask(app, f"/api/runs/{RUN}").status == 404
 
 
 def test_a_long_run_is_read_in_bounded_steps_with_its_last_moment(tmp_path: Path) -> None:

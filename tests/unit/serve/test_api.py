@@ -144,6 +144,8 @@ def test_a_kind_may_be_given_several_times_and_a_plus_unescaped(past: PretendPas
             "q is 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…'; expected: at",
         ),
         ("/api/history", "points=1.5", "points is '1.5'; expected: a whole number from 1 to 2000"),
+        ("/api/history", "until=0001-01-01T00:00:01Z", "expected: a time from 1970 to 9998"),
+        ("/api/logs", "since=9999-12-31T23:59:59Z", "expected: a time from 1970 to 9998"),
         ("/api/history", "since=2020-01-01T00:00:00Z", "expected: up to 366 days, with since before until"),
         ("/api/history", "since=2027-01-01T00:00:00Z", "expected: up to 366 days, with since before until"),
     ],
