@@ -46,9 +46,10 @@ from sidecar.model.incident import ExitReason, Incident
 from sidecar.model.run_record import RunRecord
 from sidecar.report.document import make
 from sidecar.report.verdict import comparison
-from sidecar.settings import load
-from sidecar.stack import as_decided, check, images, proxy_user, registered, requirements, secrets, workspace
+from sidecar.settings import Settings, load
+from sidecar.stack import as_decided, check, images, registered, requirements, workspace
 from sidecar.stack.check import Checked, UserClass
+from sidecar.stack.compose import Decided
 from tests.fakes import run_scene, sidecar_samples
 from tests.faults.record import DATA
 from tests.paths import ROOT
@@ -106,30 +107,34 @@ def _up(user_class: str, host: str, *words: str, built: Sequence[str]) -> str:
     engine = MagicMock()
     engine.info.return_value = {"MemTotal": 32 << 30, "NCPU": 8}
     engine.containers.return_value, engine.network.return_value = (), None
+
+    def prepare(settings: Settings, *_: object) -> up.Prepared:
+        up.ImageBuilder(settings, engine, {}, console, {}).locust_and(list(built))
+        checked = up.check_in_image(settings, engine, "", console)
+        target = up.decide_target(settings, checked)
+        return up.Prepared(Decided(target.host, mock=target.mock), target, checked, built=True)
+
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (root / "locustfiles").mkdir()
         settings = load(list(words), {}, root)
-        (root / "locustfiles" / settings.locustfile).write_text(host)
         for owner, name, answer in (
             (up, "_pre_flight", (engine, ())),
             (up, "time", SimpleNamespace(monotonic=partial(next, iter((0.0, 78.3))))),
-            (up, "write_env_file", None),
-            (secrets, "write", None),
-            (images, "all_hashes", {}),
+            (up, "prepare", prepare),
             (images, "build", None),
+            (images, "stale", [images.IMAGES[key] for key in built]),
             (requirements, "read", None),
             (check, "check", (Checked((UserClass(user_class, host),)), False)),
-            (proxy_user, "find", "0:0"),
             (workspace, "compose_for", Mock()),
             (up, "remember", None),
             (as_decided, "remember", None),
             (registered, "_count", (settings.workers, False)),
         ):
-            answers = answer if isinstance(answer, SimpleNamespace) else Mock(return_value=answer)
-            stack.enter_context(patch.object(owner, name, answers))
-        wanted = stack.enter_context(patch.object(images, "stale"))
-        wanted.side_effect = lambda *_: [images.IMAGES[key] for key in built]
+            stands_in = (
+                answer if answer is prepare or isinstance(answer, SimpleNamespace) else Mock(return_value=answer)
+            )
+            stack.enter_context(patch.object(owner, name, stands_in))
         up.up(settings, {}, console)
     return out.seen()
 
