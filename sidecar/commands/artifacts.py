@@ -37,7 +37,10 @@ touch $taken.now
 if [ -e $taken ]; then newer="-cnewer $taken"; fi
 find . -type f $newer -printf '%s\\t%p\\0' | sort --zero-terminated --numeric-sort | cut --zero-terminated --fields=2- |
     tar --create --sparse --hard-dereference --null --no-recursion --ignore-failed-read --files-from=- 2>/dev/null
+code=$?
+[ $code -gt 1 ] && exit $code  # 1: a file changed while tar read it
 mv $taken.now $taken
+exit 0
 """
 
 

@@ -151,15 +151,34 @@ def test_trouble_with_one_container_does_not_hide_what_came_before(
     assert trouble == [f"some files that the test wrote are not in the report: {line}"] * bool(line)
 
 
-def test_a_second_name_of_a_file_is_taken_too(tmp_path: Path) -> None:
-    folder = tmp_path / "results"
-    folder.mkdir()
-    (folder / "a").write_text("1")
-    (folder / "b").hardlink_to(folder / "a")
-    script = artifacts._PACK.replace("/home/locust/run", str(tmp_path)).replace("/tmp/locust-kit", str(tmp_path))  # noqa: S108
-    stream = subprocess.run(["sh", "-c", script, "sh", "results"], stdout=subprocess.PIPE, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(stream)) as tar:
+def pack(folder: Path, marks: str, path: str = "/usr/bin:/bin") -> subprocess.CompletedProcess[bytes]:
+    script = artifacts._PACK.replace("/home/locust/run", str(folder)).replace("/tmp/locust-kit", f"{folder}/{marks}")  # noqa: S108
+    command = ["/bin/sh", "-c", script, "sh", "results"]
+    return subprocess.run(command, capture_output=True, env={"PATH": path}, check=False)
+
+
+@pytest.mark.parametrize("marks", ["marks", "no-such-folder"])
+def test_a_second_name_of_a_file_is_taken_too(tmp_path: Path, marks: str) -> None:
+    for name in ("results", "marks"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "results" / "a").write_text("1")
+    (tmp_path / "results" / "b").hardlink_to(tmp_path / "results" / "a")
+    done = pack(tmp_path, marks)
+    assert done.returncode == 0
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
         assert sorted((member.name, member.isreg()) for member in tar) == [("./a", True), ("./b", True)]
+
+
+@pytest.mark.parametrize(("code", "ends_with", "is_marked"), [(1, 0, True), (2, 2, False)])
+def test_files_of_a_copy_that_failed_are_taken_the_next_time(
+    tmp_path: Path, code: int, ends_with: int, *, is_marked: bool
+) -> None:
+    for name in ("results", "marks"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "tar").write_text(f"#!/bin/sh\nexit {code}\n")
+    (tmp_path / "tar").chmod(0o755)
+    assert pack(tmp_path, "marks", f"{tmp_path}:/usr/bin:/bin").returncode == ends_with
+    assert (tmp_path / "marks" / "artifacts-taken").exists() == is_marked
 
 
 @pytest.mark.parametrize(("code", "lines"), [("open('results/x', 'w')", 2), ("x = 1", 0)])
