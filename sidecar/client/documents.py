@@ -17,7 +17,7 @@ Column = tuple[float | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Up to when all incidents are on the disk; since when and why none can be written, None and "" when they can."""
+    """Up to when all incidents are on disk; since when and why they cannot be written (None and "" if they can)."""
 
     recorded_until: datetime | None = None
     not_recorded_since: datetime | None = None
@@ -48,7 +48,7 @@ class LogLines:
 
 @dataclass(frozen=True, slots=True)
 class ContainerColumns:
-    """One container's figures, one value for each moment of the document; None where nothing is known.
+    """One container's figures, one value for each moment of the document; None if unknown.
 
     The limit is the newest one known.
     """
@@ -67,7 +67,7 @@ class ContainerColumns:
 
 @dataclass(frozen=True, slots=True)
 class RunColumns:
-    """The run's figures, one value for each moment of the document; None where nothing is known."""
+    """The run's figures, one value for each moment of the document; None if unknown."""
 
     users: Column
     rps: Column
@@ -97,12 +97,12 @@ class HistoryDocument:
 
 
 def without_evidence(incident: Incident) -> Incident:
-    """Leave the evidence out: up to fifty log lines and as many samples, which a list of incidents does not show."""
+    """Leave out the evidence (up to fifty log lines and samples): a list of incidents does not show it."""
     return replace(incident, evidence=())
 
 
 def log_line(line: StoredLine) -> LogLine:
-    """Write a kept line as the Snapshot writes one."""
+    """Write a stored line as the Snapshot does."""
     return LogLine(from_nanos(line.ns), line.service or "", line.name or line.container_id[:12], line.text)
 
 
@@ -117,7 +117,7 @@ class Axis:
         self.at = tuple(since + timedelta(seconds=step * self.step_seconds) for step in steps)
 
     def column(self, values: Sequence[tuple[datetime, float | None]]) -> Column:
-        """Lay one series on the axis; of several values in one step the highest stays, so that no peak is lost."""
+        """Lay one series on the axis. Of several values in one step the highest stays, so no peak is lost."""
         column: list[float | None] = [None] * len(self.at)
         for moment, value in values:
             place = self._place.get(self._step(moment))
@@ -132,7 +132,7 @@ class Axis:
 
 
 def container_columns(series: RecordedSeries, axis: Axis) -> ContainerColumns:
-    """Lay one container's figures on the axis: sizes and throttling at their highest, the processor's mean."""
+    """Lay one container's figures on the axis: the highest sizes and throttling, the mean CPU."""
     points = series.points
     limits = [point.limit_bytes for point in points if point.limit_bytes is not None]
     return ContainerColumns(

@@ -1,6 +1,6 @@
-"""The other end of the wire: how a command on the host reads the sidecar's Snapshot.
+"""Read the monitor's HTTP API from a command on the host.
 
-Light to import, because the command line pays for it at each start.
+This module is light to import, because each start of the command line pays for it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _START_TRIES, _START_PAUSE_SECONDS = 20, 0.5
 
 
 class MonitorError(Exception):
-    """The sidecar gave no usable answer; the text is the reason, in a few words."""
+    """The monitor gave no usable answer. The text is the reason, in a few words."""
 
 
 class NotReadyError(MonitorError):
-    """The sidecar is up, but has not read anything yet."""
+    """The monitor is up, but has no readings yet."""
 
 
 class UnknownError(MonitorError):
-    """The sidecar is up, but has no such thing, or is too old for the question."""
+    """The monitor is up, but does not know the id, or is too old for the request."""
 
 
 class SidecarReader:
-    """Reads the sidecar at a port of this machine, or of a cluster's node, over one kept-alive connection."""
+    """Reads the monitor at a port of this machine or of a cluster's node, over one kept-alive connection."""
 
     def __init__(self, port: int, timeout_seconds: float = 2.0, *, host: str = HOST, token: str = "") -> None:
         self.port, self.host = port, host
@@ -50,10 +50,10 @@ class SidecarReader:
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout_seconds)
 
     def document(self) -> bytes:
-        """Return the Snapshot as the JSON that the sidecar sent.
+        """Return the Snapshot as the JSON that the monitor sent.
 
         Raises:
-            NotReadyError: it has nothing yet.
+            NotReadyError: it has no readings yet.
             MonitorError: it does not answer, or answers something else.
         """
         return self._asked(_SNAPSHOT)
@@ -62,7 +62,7 @@ class SidecarReader:
         """Return the Snapshot.
 
         Raises:
-            NotReadyError: it has nothing yet.
+            NotReadyError: it has no readings yet.
             MonitorError: it does not answer, or answers something else.
         """
         try:
@@ -71,7 +71,7 @@ class SidecarReader:
             raise MonitorError(f"its answer is not a Snapshot: {error}") from error
 
     def logs(self, container: str, limit: int) -> tuple[LogLine, ...]:
-        """Return the last kept lines of one container's log, at most `limit`, oldest first.
+        """Return the last stored lines of one container's log, at most `limit`, oldest first.
 
         Raises:
             MonitorError: it does not answer, or has no logs to give.
@@ -89,7 +89,7 @@ class SidecarReader:
         return self._read(Incident, f"/api/incidents/{quote(incident_id, safe='')}", "incident")
 
     def note(self, incident_id: str, text: str) -> Incident:
-        """Write a person's note down with an incident; return the incident with it.
+        """Add a person's note to an incident; return the incident with the note.
 
         Raises:
             UnknownError: it has no such incident, or is too old to take a note.
@@ -99,7 +99,7 @@ class SidecarReader:
         return self._read(Incident, path, "incident", json.dumps({"note": text}, ensure_ascii=False).encode())
 
     def incidents(self, **query: str | int) -> bytes:
-        """Return the list of incidents as the JSON that the sidecar sent; `query` is that of /api/incidents.
+        """Return the list of incidents as the JSON that the monitor sent; `query` is that of /api/incidents.
 
         Raises:
             MonitorError: it does not answer, or has no incidents to give.
@@ -115,24 +115,24 @@ class SidecarReader:
         return self._read(IncidentList, f"/api/incidents?{urlencode(query)}", "list of incidents")
 
     def run(self, run_id: str, **query: str) -> bytes:
-        """Return the report of a run as the JSON that the sidecar sent; `query` is that of /api/runs/{run_id}.
+        """Return the report of a run as the JSON that the monitor sent; `query` is that of /api/runs/{run_id}.
 
         Raises:
-            UnknownError: it has no such run, or is too old to tell of it.
+            UnknownError: it has no such run, or is too old for runs.
             MonitorError: it does not answer.
         """
         return self._asked(f"/api/runs/{quote(run_id, safe='')}" + (f"?{urlencode(query)}" if query else ""))
 
     def runs(self, limit: int = 500) -> bytes:
-        """Return the list of runs as the JSON that the sidecar sent, newest first.
+        """Return the list of runs as the JSON that the monitor sent, newest first.
 
         Raises:
-            MonitorError: it does not answer, or is too old to tell of runs.
+            MonitorError: it does not answer, or is too old for runs.
         """
         return self._asked(f"/api/runs?limit={limit}")
 
     def health(self) -> bytes:
-        """Return the JSON of /healthz: the problems of the sidecar's own parts, also when it is unhealthy.
+        """Return the JSON of /healthz: the problems of the monitor's own parts, even if it is unhealthy.
 
         Raises:
             MonitorError: it does not answer, or has nothing yet.
@@ -182,7 +182,7 @@ class SidecarReader:
 
 
 def first_snapshot(reader: SidecarReader, project: str, sleep: Callable[[float], None] = time.sleep) -> Snapshot:
-    """Read the first Snapshot of a command, with patience for a sidecar that has only just started.
+    """Read the first Snapshot of a command. Wait for a monitor that has just started.
 
     Raises:
         StackError: the stack is down, or another one answers at this port.

@@ -1,4 +1,4 @@
-"""What the Locust master and the kit's plugin answer, read into observations. Pure, and without trust."""
+"""Read the answers of the Locust master and of the kit's plugin into observations. Pure; trusts no answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AGGREGATED = "Aggregated"
 
 
 def parse_stats(answer: Payload) -> MasterStats:
-    """Read `/stats/requests`. A figure that is absent or of the wrong kind counts as zero, a percentile as unknown."""
+    """Read `/stats/requests`. A missing or invalid figure counts as zero, a percentile as unknown."""
     rows = _objects(answer.get("stats"))
     total = next((row for row in rows if row.get("name") == _AGGREGATED), {})
     workers = tuple(
@@ -53,7 +53,7 @@ def parse_stats(answer: Payload) -> MasterStats:
 
 
 def _failure(row: Payload, error: str, count: str, moment: Callable[[Any], datetime | None]) -> Failure:
-    """Read a row of the master's errors or a group of the plugin's, which alone has a class."""
+    """Read a row of the master's errors, or a group of the plugin. Only a group has a class."""
     return Failure(
         method=_text(row.get("method") or ""),
         name=_text(row.get("name") or ""),
@@ -96,7 +96,7 @@ def _endpoint(row: Payload) -> EndpointStats:
 
 
 def _response_time(answer: Payload, total: Payload, wanted: float, of_whole_run: str) -> float | None:
-    """Take the percentile of the last seconds; else that of the whole run; None before the first request."""
+    """Return the percentile of the last seconds, or else of the whole run; None before the first request."""
     if not _number(total.get("num_requests")):
         return None
     current = _percentile(answer, wanted)
@@ -118,7 +118,7 @@ def _percentile(answer: Payload, wanted: float) -> float | None:
 
 
 def parse_plugin(answer: Payload) -> PluginStatus:
-    """Read `/locust-kit/status`, tolerating whatever is absent."""
+    """Read `/locust-kit/status`. Any field may be missing."""
     run, locustfile, workers = answer.get("run"), answer.get("locustfile"), answer.get("workers")
     return PluginStatus(
         run=RunStatus(
@@ -171,7 +171,7 @@ def _objects(value: object) -> list[Payload]:
 
 
 def _text(value: object) -> str:
-    """Return a text for display. What is absurdly long is cut before it is cleaned, which costs time."""
+    """Return a text for display. Cleaning costs time, so an absurdly long text is cut first."""
     text = value if isinstance(value, str) else str(value)[:_TEXT_CHARACTERS]
     return clean(text[:_TEXT_CHARACTERS])
 
@@ -192,7 +192,7 @@ def _number(value: object) -> float:
 
 
 def _whole(value: object) -> int:
-    """Return a count: nothing below zero, and nothing beyond what a column of the ledger holds."""
+    """Return a count between zero and the largest number that a column of the ledger can hold."""
     return int(max(0.0, min(_number(value), _LARGEST)))
 
 

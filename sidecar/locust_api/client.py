@@ -1,7 +1,7 @@
 """The client of a Locust master: its web API, and the kit's plugin beside it, for the host's commands and the monitor.
 
-A master behind a login redirects, one whose login is half configured answers 200 with a sentence, and a foreign server
-may answer anything at all. Each of these is a MasterError with a text that says why. `read` never raises.
+A master behind a login redirects. A master with a half configured login answers 200 with a sentence. A foreign server
+may answer anything. Each case is a MasterError with the reason. `read` never raises.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LocustApi(MasterConnection):
     """Calls to the master over one connection."""
 
     def read(self) -> LocustReading:
-        """Read figures and plugin once: the plugin has both. Never raises for what the master does or fails to do.
+        """Read figures and status once: the plugin has both. Never raises because of the master.
 
         A company's own Locust image need not have the plugin; an older plugin has no figures.
         """
@@ -73,7 +73,7 @@ class LocustApi(MasterConnection):
 
         Raises:
             MasterGuardedError: a login page or another page came instead.
-            MasterError: nothing came, or nothing in time.
+            MasterError: no answer, or not in time.
 
         """
         return json_object(self.request("GET", path, timeout_seconds=timeout), path, self.url)
@@ -94,7 +94,7 @@ class LocustApi(MasterConnection):
             return None
 
     def _status_or_nothing(self) -> dict[str, Any]:
-        """Return the status, or nothing where it cannot be used: the figures have a page of their own."""
+        """Return the status, or nothing if it is unusable: the figures have their own page."""
         try:
             return self.status() or {}
         except (MasterDownError, MasterSlowError):
@@ -103,7 +103,7 @@ class LocustApi(MasterConnection):
             return {}
 
     def page_settings(self) -> dict[str, Any]:
-        """Return the settings in the master's own page: classes, shapes, version; empty when the page holds none."""
+        """Return the settings in the master's own page: classes, shapes, version; empty if the page has none."""
         answer = self.request("GET", "/")
         match = _TEMPLATE_ARGS.search(answer.body.decode(errors="replace"))
         try:
@@ -117,10 +117,10 @@ class LocustApi(MasterConnection):
         return json_object(self.request("POST", "/swarm", form, 15), "/swarm", self.url)
 
     def stop(self, by: str = "", timeout_seconds: float = 90) -> None:
-        """Stop the run, and say what stops it. Locust before 2.47 wants GET here and says so with 405.
+        """Stop the run, and pass on who stops it. Locust before 2.47 needs GET here and answers 405.
 
-        The answer comes when the last user has stopped, which may take as long as the stop timeout and more. A master
-        goes on stopping when nobody waits for it.
+        The answer comes after the last user has stopped, which may take longer than the stop timeout. The master
+        continues to stop even if nobody waits for it.
         """
         path = f"/stop?kit_stopped_by={quote(by)}" if by else "/stop"
         answer = self.request("POST", path, (), timeout_seconds)
@@ -128,7 +128,7 @@ class LocustApi(MasterConnection):
             self.request("GET", path, timeout_seconds=timeout_seconds)
 
     def downloads(self) -> Iterator[tuple[str, bytes, str]]:
-        """Yield name and content of each file of a run that the master keeps; or why it cannot be had, as the third."""
+        """Yield name and content of each file of a run on the master, and as third why it cannot be read."""
         for name, path in _DOWNLOADS:
             try:
                 answer = self.request("GET", path, timeout_seconds=_DOWNLOAD_SECONDS)
@@ -172,7 +172,7 @@ def json_object(answer: MasterAnswer, path: str, url: str) -> dict[str, Any]:
 
 
 def _no_json_reason(answer: MasterAnswer, content_type: str) -> str:
-    """Return why an answer holds no JSON, by its likely cause; empty when it claims to hold some."""
+    """Return the likely cause why an answer has no JSON; empty if it claims to have some."""
     if answer.is_redirect:
         return f"the master redirects to {clean(answer.headers.get('location', '')[:_TEXT_CHARACTERS])[:80]!r}"
     if answer.status == http.client.NOT_FOUND:

@@ -1,7 +1,7 @@
 """One connection to the Locust master's web server: kept alive, over TLS, and behind its login.
 
-A master's certificate is most often self-signed, and for a name that only the browser outside uses. So a name without
-a dot, which only the stack's own network resolves, is not verified, nor is loopback; any other host is.
+A master's certificate is often self-signed, and for a name that only the browser outside uses. So certificates are not
+verified for loopback, and for names without a dot, which only the stack's own network resolves. All others are.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _LOGIN_REFUSED = "the master refuses the login: are LOCUST_WEB_USERNAME and LOCU
 
 
 class MasterError(StackError):
-    """The master's web API did not give what was asked for.
+    """The master's web API did not give the requested answer.
 
     Args:
         what: the failure as a command reports it.
-        reason: its likely cause, as the monitor shows it beside a reading without figures.
+        reason: its likely cause, as the monitor shows it instead of figures.
         where: the master's URL.
         fix: the next command.
 
@@ -53,11 +53,11 @@ class MasterDownError(MasterError):
 
 
 class MasterSlowError(MasterError):
-    """No answer in time: under load the master's page is slow, and slow is not dead."""
+    """No answer in time. Under load the master's page may only be slow."""
 
 
 class MasterGuardedError(MasterError):
-    """The API wants a login, or something other than Locust's API answers."""
+    """The API needs a login, or something other than Locust's API answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +85,24 @@ class MasterAnswer:
         return http.client.MULTIPLE_CHOICES <= self.status < http.client.BAD_REQUEST
 
     def asks_for_login(self) -> bool:
-        """Tell whether this is the redirect that a master with --web-login answers strangers with."""
+        """Return whether this is the redirect to the login page of a master with --web-login."""
         path = urlsplit(self.headers.get("location", "")).path
         return self.is_redirect and path.rstrip("/").endswith("/login")
 
 
 @dataclass(eq=False)
 class MasterConnection:
-    """One connection to the master at `url`; no wait in it is longer than its time-out.
+    """One connection to the master at `url`. No wait is longer than its time-out.
 
     Not for use from two threads at once, except `cut`.
 
     Args:
         url: where the master's web server is, base path included (`https://locust-master:8089/load`).
-        timeout_seconds: how long any wait may last where a request names no other time.
+        timeout_seconds: how long a wait may last, unless the request sets another time.
         credentials: for its login page (--web-login), if it has one.
-        monotonic: a clock in seconds that never jumps.
-        keep_alive: keep the connection between requests, and read no answer above 4 MiB: for a reader that asks often.
-        verify: whether the certificate is verified; None: unless the host is loopback or on the stack's own network.
+        monotonic: a monotonic clock in seconds.
+        keep_alive: keep the connection between requests, and read at most 4 MiB: for frequent reads.
+        verify: whether to verify the certificate; None: except for loopback and the stack's own network.
 
     """
 
@@ -133,12 +133,12 @@ class MasterConnection:
         form: Sequence[tuple[str, str]] | None = None,
         timeout_seconds: float | None = None,
     ) -> MasterAnswer:
-        """Send one request for a path below the base path; log in first where the master asks for it.
+        """Send one request for a path below the base path; log in first if the master asks for it.
 
         Raises:
             MasterDownError: nothing listens, or the connection broke.
             MasterSlowError: no answer in time.
-            MasterGuardedError: the master asks for a login, which is not known or refused.
+            MasterGuardedError: the master asks for a login that is unknown or refused.
             MasterError: the answer is too long.
 
         """
@@ -155,7 +155,7 @@ class MasterConnection:
         return answer
 
     def cut(self) -> None:
-        """End a request that is under way, at once. For any thread."""
+        """End a running request at once. For any thread."""
         link = self._under_way.sock if self._under_way is not None else None
         if link is not None:
             with suppress(OSError):
@@ -181,7 +181,7 @@ class MasterConnection:
         self._request("POST", self._own(target), urlencode(form).encode(), self.timeout_seconds)
 
     def _own(self, location: str) -> str:
-        """Return the target of a link of the master's; a password goes to no other server."""
+        """Return the target of a link of the master. A password goes to no other server."""
         there = urlsplit(urljoin(self.url, location))
         if there.netloc != self._url.netloc or there.scheme != self._url.scheme:
             raise self._guarded("the master's login is on another server, where the kit cannot log in")
@@ -226,7 +226,7 @@ class MasterConnection:
         return f"{self._url.netloc} {seen}"
 
     def _fresh_or_kept(self, method: str, target: str, form: bytes | None, timeout_seconds: float) -> MasterAnswer:
-        """Use the kept connection; a kept one that the master has closed meanwhile is replaced once."""
+        """Use the kept connection. If the master has closed it meanwhile, replace it once."""
         kept, self._connection = self._connection, None
         if kept is not None:
             try:
@@ -259,7 +259,7 @@ class MasterConnection:
         return MasterAnswer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, body)
 
     def _body(self, answer: http.client.HTTPResponse, timeout_seconds: float) -> bytes:
-        """Read the body, at most so much of it and for no longer than three time-outs: a trickle is no answer."""
+        """Read the body with a size limit, for at most three time-outs: a trickle does not count as an answer."""
         body, end = bytearray(), self.monotonic() + 3 * timeout_seconds
         while part := answer.read1(_READ_BYTES):
             body += part
@@ -288,7 +288,7 @@ class MasterConnection:
 
 
 def tls_context(*, verify: bool) -> ssl.SSLContext:
-    """Return a context that verifies certificates and names, or none of them."""
+    """Return a context that verifies certificates and names, or neither."""
     if verify:
         return ssl.create_default_context()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loads no certificates, which takes 20 ms
@@ -298,7 +298,7 @@ def tls_context(*, verify: bool) -> ssl.SSLContext:
 
 
 def must_verify(host: str) -> bool:
-    """Tell whether a host's certificate is verified: all but loopback and the names of the stack's own network."""
+    """Return whether to verify a host's certificate: not for loopback and the stack's own network."""
     try:
         return not ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -308,8 +308,8 @@ def must_verify(host: str) -> bool:
 def login_form(page: str, credentials: Credentials) -> tuple[str, dict[str, str]]:
     """Find where Locust's login page sends its form, and fill it in.
 
-    The page's form is drawn by its script from `window.authArgs`: a callback with the usual two fields, or a custom
-    form. A page that says neither is taken for one that has the usual form.
+    The page's script draws the form from `window.authArgs`: a callback with the usual two fields, or a custom form.
+    A page without either is treated as one with the usual form.
     """
     start = _AUTH_ARGS.search(page)
     try:

@@ -1,4 +1,4 @@
-"""Whether a Locust master answers at an address, and what is in the way when it does not."""
+"""Check whether a Locust master answers at an address, and what prevents it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def at(
     """Connect, and wait for the greeting of a Locust master.
 
     Raises:
-        StackError: one line on what was met instead, and what to do.
+        StackError: one line on what answered instead, and what to do.
 
     """
     place = shown(host, port)
@@ -45,7 +45,7 @@ def at(
 
 
 def _first_byte(line: socket.socket) -> bytes | None:
-    """Return the first byte that comes; empty when the other side closes, None when nothing comes in time."""
+    """Return the first byte; empty if the other side closes, None if nothing comes in time."""
     try:
         return line.recv(1)
     except TimeoutError:

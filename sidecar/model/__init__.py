@@ -1,1 +1,1 @@
-"""What is known, as frozen data: raw observations, and the Snapshot made of them. Pure; no input or output."""
+"""Frozen data: raw observations, and the Snapshot made of them. Pure, without input or output."""

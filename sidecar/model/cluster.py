@@ -1,4 +1,4 @@
-"""What the sidecars of a cluster tell one another: each watches its own engine, and the one beside the master leads."""
+"""What the monitors of a cluster exchange. Each watches its own engine; the one beside the master leads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNKNOWN = "unknown"  # the state of a container on a node that is silent
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Whether a connection to the master's port came about from a node, and how long it took."""
+    """Whether a node could connect to the master's port, and how long it took."""
 
     at: datetime
     took_ms: float | None = None
@@ -22,12 +22,12 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """What one sidecar says of its own node.
+    """One monitor's report on its own node.
 
-    `snapshot` is its own, without incidents, log and what the master says. `incidents` are those that came or changed
-    since the mark that was asked with, `mark` what to ask with next time; not `complete`, or with another `began_at`
-    (the sidecar's start) than last time, they are to be read from /api/incidents. `boot_id` names the kernel: several
-    nodes of one share its counters. `led_by` is who gathered this sidecar's word before the one who asks, until when.
+    `snapshot` has no incidents, no log and no figures of the master. `incidents` are those that are new or changed
+    since the mark in the request; `mark` is for the next request. If `complete` is false, or `began_at` (the monitor's
+    start) is not that of last time, the reader must read /api/incidents. `boot_id` names the kernel: nodes that share a
+    kernel share its counters. `led_by` is the leader that asked before, and until when.
     """
 
     node: str
@@ -47,9 +47,9 @@ class NodeReport:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """What the leader adds to its own Snapshot: the containers, the nodes and the blind spans of all the others.
+    """What the leader adds to its own Snapshot: containers, nodes and blind spans of all other nodes.
 
-    `unread` holds a sentence for each node that is silent or odd.
+    `unread` holds a sentence for each node that does not answer or answers something odd.
     """
 
     containers: tuple[Container, ...] = ()

@@ -1,8 +1,8 @@
-"""The Snapshot, the incidents and other records of the model as JSON documents, there and back.
+"""Write the Snapshot, the incidents and other records of the model as JSON documents, and read them.
 
-Reading is strict about the fields that it knows (a wrong type is an error that names the field) and ignores all others:
-a document only ever gains fields, so a newer sidecar can be read by an older view. msgspec reads; it also takes records
-apart, but the numbers and times are written by hand: documents have three decimals and milliseconds.
+Reading is strict about known fields: a wrong type is an error that names the field. It ignores all other fields.
+A document only gains fields, so an older view can read a newer monitor. msgspec reads documents and takes records
+apart. Numbers and times are written by hand: documents have three decimals and milliseconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WITHOUT_ZONE = re.compile(r"T\d\d:\d\d(:\d\d(\.\d+)?)?\"")
 
 
 class DocumentError(ValueError):
-    """A document that is not a Snapshot; the text names the field, the value seen and the type expected."""
+    """A document that is not a Snapshot. The text names the field, the value seen and the type expected."""
 
 
 def dumps(record: object) -> bytes:

@@ -1,4 +1,4 @@
-"""What a diagnosis says: findings with their evidence and their fix, the checks behind them, and a summary."""
+"""The result of a diagnosis: findings with evidence and fix, the checks behind them, and a summary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.model.snapshot import SCHEMA_VERSION
 
 
 class Status(StrEnum):
-    """How a check ended. `unknown` is a check that could not be made: it is never `ok`."""
+    """How a check ended. `unknown` means that the check could not be made. It is never `ok`."""
 
     OK = "ok"
     INFO = "info"
@@ -32,7 +32,7 @@ class Confidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FindingEvidence:
-    """One piece of evidence: what was looked at, the value seen, the value wanted, and when."""
+    """One piece of evidence: what was checked, the value seen, the value expected, and when."""
 
     what: str
     seen: str
@@ -42,7 +42,7 @@ class FindingEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """How to fix it. Without commands a person must act, and `text` says how.
+    """How to fix it. Without commands, a person must act as `text` describes.
 
     The commands are for a shell in the checkout, in this order, and need nothing filled in.
     """
@@ -53,7 +53,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """A symptom that a finding explains, so that it is no finding of its own."""
+    """A symptom that a finding explains. It is not a finding itself."""
 
     slug: str
     title: str
@@ -82,7 +82,7 @@ class Finding(msgspec.Struct, frozen=True, rename={"impact": "breaks"}):  # a da
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check as it ended: `text` is what was seen, or why it could not be made."""
+    """The result of one check. `text` is what was seen, or why the check could not be made."""
 
     name: str
     layer: str
@@ -93,7 +93,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How many checks ended in which way, and the slug of the root cause: the first finding, unless it is an info."""
+    """The number of checks by result, and the slug of the root cause: the first finding that is not an info."""
 
     ok: int
     info: int
@@ -106,7 +106,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Everything a diagnosis says. `workers` and `connected` are counts; None where nobody could tell."""
+    """The whole diagnosis. `workers` and `connected` are counts; None if unknown."""
 
     project: str
     at: datetime

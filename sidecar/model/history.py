@@ -1,4 +1,4 @@
-"""What the ledger keeps and gives back: figures of containers and runs, log lines, and the questions put to it."""
+"""What the ledger stores and returns: figures of containers and runs, log lines, and the queries for them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ STDOUT, STDERR = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class IncidentQuery:
-    """Which incidents are asked for: those that touch the span (begun by `until`, not over before `since`).
+    """A query for the incidents that touch a span (begun by `until`, not over before `since`).
 
     Attributes:
-        since: start of the span; None: from ever.
+        since: start of the span; None: from the beginning.
         until: end of the span; None: up to now.
         kinds: only of these kinds; empty: all.
         project: only of this Compose project; None: all, and those of no project.
         limit: at most so many.
-        helpers: also what happened to the kit's own probes (the self-test's victims).
-        newest_first: which end of the list the limit takes, and the order.
+        helpers: also incidents of the kit's own probes (the self-test's containers).
+        newest_first: the order, and which end of the list the limit keeps.
 
     """
 
@@ -40,10 +40,10 @@ class IncidentQuery:
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Which log lines are asked for, newest first, at most `limit`.
+    """A query for log lines, newest first, at most `limit`.
 
     Attributes:
-        text: what to look for as it stands, ASCII letters in either case; "" finds all lines.
+        text: text to find, not a pattern; ASCII letters in either case; "" finds all lines.
         container: a container's name, a service, or a container's id or the start of it; None: all.
         since: from this moment on.
         until: up to this moment.
@@ -129,7 +129,7 @@ class RecordedSeries:
 
 @dataclass(frozen=True, slots=True)
 class HealthMinute:
-    """One minute of asking one URL: how often, how often it was well, response times in ms, the last error."""
+    """One minute of checks of one URL: how many, how many succeeded, response times in ms, the last error."""
 
     at: datetime
     name: str
@@ -142,7 +142,7 @@ class HealthMinute:
 
 
 def samples_of(snapshot: Snapshot) -> tuple[Sample, ...]:
-    """Return what history keeps of a Snapshot: one sample for each container that had figures in this round."""
+    """Return the samples of a Snapshot for the history: one for each container with figures in this round."""
     if snapshot.stale:
         return ()
     made = (_sample(container, snapshot.project) for container in snapshot.containers)
@@ -174,7 +174,7 @@ def _sample(container: Container, project: str) -> Sample | None:
 class StoredLine:
     """One line of a container's log, cleaned for display. `ns` is the engine's own time stamp, since 1970.
 
-    `stream` is STDOUT or STDERR, or 0 for a line of the sidecar's own about what it left out.
+    `stream` is STDOUT or STDERR, or 0 for a line in which the monitor reports lines that it left out.
     """
 
     ns: int
@@ -188,7 +188,7 @@ class StoredLine:
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """How far one stream has been read: the time stamp of its last line, and how many lines bear that stamp."""
+    """How far one stream has been read: the time stamp of its last line, and how many lines have that stamp."""
 
     ns: int
     lines: int = 1
@@ -198,8 +198,8 @@ class LogPosition:
 class LogCursor:
     """How far a container's log has been read, by stream (written as text: it is the key of a JSON object).
 
-    One mark for both would lose lines: the engine stamps a line when it reads it and writes it down a moment later,
-    so that a line of one stream can stand behind a younger one of the other.
+    One mark for both streams would lose lines. The engine stamps a line when it reads it, and writes it a moment later.
+    So a line of one stream can stand behind a younger line of the other stream.
     """
 
     marks: dict[str, LogPosition] = field(default_factory=dict)

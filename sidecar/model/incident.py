@@ -1,4 +1,4 @@
-"""An incident: one thing that went wrong, or that must be known to judge what was measured, recorded once."""
+"""An incident: one event that went wrong, or that is needed to judge a measurement, recorded once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTE_WANTED = f"1 to {LONGEST_NOTE} characters"
 
 
 class IncidentKind(StrEnum):
-    """What an incident is. The values are the contract with every reader of the documents."""
+    """The kind of an incident. The values are a contract with every reader of the documents."""
 
     OOM_KILL = "oom_kill"
     RESTART = "restart"
@@ -47,7 +47,7 @@ class ExitReason(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much an incident matters: an error breaks what is measured, a warning may, an info explains."""
+    """How much an incident matters: an error breaks the measurement, a warning may break it, an info explains."""
 
     ERROR = "error"
     WARN = "warn"
@@ -65,7 +65,7 @@ class MemorySample:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceItem:
-    """One observation that an incident rests on: what was seen, where, in one line each; `lines` for a log's end."""
+    """One observation behind an incident: what was seen, and where. `lines` holds the end of a log."""
 
     what: str  # kernel_counter, oom_event, exit, signals, inspect, host_counter, memory, log, locust, cgroup, span
     text: str
@@ -78,13 +78,13 @@ class EvidenceItem:
 class Incident:
     """One incident, as it is known at one revision.
 
-    `at` is its first sign, `until` its last (None: it goes on). `count` is how many kills, restarts, ... it stands
-    for, `raw_events` how many engine events; `estimated` says that the count is not the kernel's own.
-    `container_id` is the full id, `container` its name, `container_started_at` the start that it happened in.
-    `process_survived` tells whether the container's main process lived on. `cause` is the id of the incident that this
-    one follows from. `workers` are the ids of Locust workers in the container, `users_lost` the users they had.
-    `node` is the machine of a cluster that it happened on.
-    `helper` marks what happened to one of the kit's own probes (the self-test's victims): views leave it out.
+    `at` is its first sign, `until` its last (None: ongoing). `count` is the number of kills, restarts and so on,
+    `raw_events` the number of engine events. `estimated` means that the count is not from the kernel.
+    `container_id` is the full id, `container` the name, `container_started_at` the start in which it happened.
+    `process_survived` shows whether the container's main process survived. `cause` is the id of the incident that
+    caused this one. `workers` are the ids of Locust workers in the container, `users_lost` their users.
+    `node` is the machine of a cluster. `helper` marks an incident of the kit's own probes (the self-test's
+    containers): views leave it out.
     """
 
     id: str
@@ -121,13 +121,13 @@ class Incident:
 
 
 def identity(kind: IncidentKind, container_id: str, started_at: str, first: int | str) -> str:
-    """Return the id of an incident: a hash of what can never change about it.
+    """Return the id of an incident: a hash of the facts that never change.
 
     Args:
         kind: its kind.
-        container_id: the full id; "" for what belongs to no container.
-        started_at: the container's start, as it was first known; "" for what belongs to no container.
-        first: the first event's timeNano, or another mark that is its own within this start.
+        container_id: the full id; "" if no container is concerned.
+        started_at: the container's start, as first known; "" if no container is concerned.
+        first: the first event's timeNano, or another mark that is unique within this start.
     """
     return sha256(f"{kind}|{container_id}|{started_at}|{first}".encode()).hexdigest()[:16]
 
@@ -136,7 +136,7 @@ def note_line(text: str) -> str:
     """Return a note as one harmless line.
 
     Raises:
-        ValueError: there is none, or too much of it.
+        ValueError: the note is empty or too long.
 
     """
     line = clean(text).strip()

@@ -1,4 +1,4 @@
-"""The kinds of incidents: one table of their names, severity and whether they last; and the words around them. Pure.
+"""The kinds of incidents: one table of names and severities, and the words around them. Pure.
 
 The page gets the table from the server. The tab in Locust's own web UI cannot import it and keeps a copy of the names
 (locustfiles/locust_kit/incidents_tab.py); a test holds it to this one.
@@ -19,14 +19,14 @@ _WORKER_ID = 17  # the container's short id, "_", and enough of the rest to tell
 
 @dataclass(frozen=True, slots=True)
 class KindTraits:
-    """What holds of every incident of one kind.
+    """The properties of all incidents of one kind.
 
     Attributes:
         label: its name in every view, message and command.
-        severity: how much it matters, unless more is known of the one incident.
+        severity: how much it matters, unless the incident has its own severity.
         headline: its name in the title of a message, for one and for several.
-        lasts: whether it goes on until it is over; the others are over when they have happened.
-        afterwards: its name as a consequence of another incident; "" where that is the label.
+        lasts: whether it lasts for a time; the others happen at one moment.
+        afterwards: its name as a consequence of another incident; "" if that is the label.
         is_summed: whether one incident can stand for several in a headline: its `count` is added up.
 
     """
@@ -72,7 +72,7 @@ KINDS: Mapping[IncidentKind, KindTraits] = {
 
 
 def goes_on(incident: Incident) -> bool:
-    """Tell whether an incident is of a kind that lasts, and is not over."""
+    """Return whether an incident is of a lasting kind and still ongoing."""
     return incident.until is None and KINDS[incident.kind].lasts
 
 
@@ -82,7 +82,7 @@ def short_worker(worker: str) -> str:
 
 
 def without_project(container: str | None, project: str | None) -> str:
-    """Shorten a container's name as people do: without its project; "a container" where the name is not known."""
+    """Return a container's name without its project; "a container" if the name is unknown."""
     name = container or "a container"
     return name.removeprefix(f"{project}-") if project else name
 
@@ -90,8 +90,8 @@ def without_project(container: str | None, project: str | None) -> str:
 def text_for_project(incident: Incident, project: str, name: str | None = None) -> str:
     """Return an incident's sentence for a view of a project.
 
-    The sentence names a container without its project. Of another project's container that would be half a name: it
-    becomes `name`, or the container's own full one.
+    The sentence names a container without its project. For a container of another project, this name is replaced
+    by `name`, or by the container's full name.
     """
     if incident.container is None or incident.project in {None, project}:
         return incident.text
@@ -100,7 +100,7 @@ def text_for_project(incident: Incident, project: str, name: str | None = None) 
 
 
 def users_and_workers(users: int | None, workers: Sequence[str]) -> str:
-    """Say how many users went with which workers, as the end of a sentence; "" when nothing is known of either."""
+    """Return how many users were lost with which workers, as the end of a sentence; "" if unknown."""
     if not workers:
         return f", {plural(users, 'user', ',')} lost" if users else ""
     more = f" and {len(workers) - 1} more" if len(workers) > 1 else ""

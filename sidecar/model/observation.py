@@ -1,4 +1,4 @@
-"""What each source said, one frozen record a reading, before any rule looked at it."""
+"""One frozen record for each reading of a source, before any rule is applied."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sidecar.model.snapshot import EndpointStats, Failure, MasterFigures, RunSta
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One container as the engine's list gives it: cheap, fresh, without figures.
+    """One container from the engine's list: cheap, fresh, without figures.
 
-    `image` is the name that it was started by.
+    `image` is the name with which it was started.
     """
 
     id: str
@@ -30,7 +30,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What only an inspect knows of a container, and what changes rarely; `inspection` has start and exit."""
+    """Facts of a container that need an inspect and change rarely. `inspection` has start and exit."""
 
     hostname: str
     started_at: datetime | None
@@ -44,7 +44,7 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True)
 class NetworkInterface:
-    """What went through one network interface of a container, since its start."""
+    """The traffic of one network interface of a container since its start."""
 
     name: str
     rx_bytes: int
@@ -84,14 +84,14 @@ class StatsReading:
 
     @property
     def memory_working_set_bytes(self) -> int:
-        """Return memory in use without what can be dropped at once, unless that is more than all (Docker's rule)."""
+        """Return memory in use without reclaimable page cache, by Docker's rule."""
         reclaimable = self.memory_reclaimable_bytes
         return self.memory_usage_bytes - (reclaimable if reclaimable < self.memory_usage_bytes else 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What `docker stats` would print of a container; a rate is None until two readings allow it."""
+    """The figures of a container as in `docker stats`. A rate is None until there are two readings."""
 
     sampled_at: datetime
     cpu_percent: float | None
@@ -121,12 +121,12 @@ class MasterStats(MasterFigures):
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
-    """What `/locust-kit/status` says: the run, which processes run older files than those on disk, what failed.
+    """The answer of `/locust-kit/status`: the run, processes with older files than on disk, what failed.
 
     `processes` is how many Locust processes the container of each worker should have.
-    `judge` holds the criteria of the run, `meters` what the workers measured of their own load, by meter,
-    `failure_groups` the plugin's own account of the failures. They are empty where an older plugin runs.
-    `record_error` says why the run's record cannot be written, "" when it can.
+    `judge` holds the criteria of the run. `meters` holds what the workers measured, by meter.
+    `failure_groups` is the plugin's account of the failures. All are empty with an older plugin.
+    `record_error` says why the run's record cannot be written; "" if it can.
     """
 
     run: RunStatus | None
@@ -143,7 +143,7 @@ class PluginStatus:
 
 @dataclass(frozen=True, slots=True)
 class LocustReading:
-    """One visit to the master: its figures or the reason why there are none, and the plugin's word if it has one."""
+    """One reading of the master: its figures or the reason why they are missing, and the plugin's status."""
 
     stats: MasterStats | None
     error: str | None
@@ -159,7 +159,7 @@ class LogEntry:
 
 
 class Total(NamedTuple):
-    """Which counter it is, and of which network interface where it is one's."""
+    """The key of a counter: its name, and the network interface if it has one."""
 
     what: str  # cpu_ns periods throttled_periods throttled_ns read_bytes write_bytes {rx,tx}_{bytes,packets,errors}
     interface: str = ""
@@ -169,8 +169,8 @@ class Total(NamedTuple):
 class ContainerSeries:
     """The values of one container.
 
-    `present` tells that the engine still lists it, `seen_at` when it last was seen alive. `counters` is None when it
-    does not run. `memory_limit_bytes` is 0 without a limit and None while it is not known.
+    `present`: the engine still lists it. `seen_at`: when it was last seen alive. `counters` is None if it does
+    not run. `memory_limit_bytes` is 0 without a limit, and None while it is unknown.
     """
 
     listed: Listed
@@ -197,12 +197,11 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class SelfMetrics:
-    """The sidecar at one moment. Totals are since `started_at`, but for blind spans and kills: those are the ledger's.
+    """The monitor at one moment. Totals are since `started_at`; blind spans and kills are the ledger's totals.
 
-    `event_lag` is from an event's own time stamp until its incident was committed, `journal_bytes` the ledger on
-    disk, and `ledger_kept` tells that it is written where it outlives the sidecar. `dropped_samples` were not kept
-    because the disk was too slow. Of alerts, `dropped` did not fit into the queue, and `failed` were given up after
-    retries.
+    `event_lag` is the time from an event's own time stamp until its incident was committed. `journal_bytes` is the
+    ledger's size. `ledger_kept`: the ledger is on a disk that outlives the monitor. `dropped_samples` were not kept
+    because the disk was too slow. `alerts_dropped` did not fit into the queue; `alerts_failed` failed after retries.
     """
 
     started_at: datetime

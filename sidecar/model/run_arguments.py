@@ -8,7 +8,7 @@ MASK = "***"
 
 
 def in_words(value: object) -> str:
-    """Return a value as one writes it behind NAME=."""
+    """Return a value as it is written after NAME=."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
@@ -17,12 +17,12 @@ def in_words(value: object) -> str:
 
 
 def line(values: Mapping[str, object]) -> str:
-    """Return values in one line: `tenant=green, think=0.2`; "" where there are none."""
+    """Return values in one line: `tenant=green, think=0.2`; "" without arguments."""
     return ", ".join(f"{name}={in_words(value)}" for name, value in values.items())
 
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> str:
-    """Return what is other in the second run: `tenant blue → green`; "" when nothing is."""
+    """Return what changed in the second run: `tenant blue → green`; "" if nothing changed."""
     names = dict.fromkeys([*before, *after])
     return ", ".join(
         f"{name} {_shown(before, name)} → {_shown(after, name)}"

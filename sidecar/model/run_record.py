@@ -1,4 +1,4 @@
-"""All that is known of a run, from wherever it was seen: its files and the ledger, a live view, `run` alone."""
+"""The record of a run from any source: its files and the ledger, a live view, or `run` alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STUCK_SECONDS = 10.0  # that a request waits until it counts as never answered, 
 
 
 def number(given: object, usual: float) -> float:
-    """Return a word of a run's criteria as a number, a percentage as a share; `usual` for what is neither."""
+    """Return a value of a run's criteria as a number, a percentage as a share; `usual` for anything else."""
     text = str(given if given is not None else "").strip()
     try:
         return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
@@ -28,7 +28,7 @@ def number(given: object, usual: float) -> float:
 
 
 class Unknown(StrEnum):
-    """What a view of a run could not see. The value is what reports say."""
+    """What a view of a run could not see. The value is the text in reports."""
 
     SECONDS = "what happened each second"
     CONTAINERS = "the figures of the containers"
@@ -45,10 +45,9 @@ class Moment:
     """One second of a run, by the master's account (a line of timeline.ndjson).
 
     Counts are since the run's start, rates those of the last ten seconds; `cpu_percent` is that of the busiest worker,
-    100 for one core. `workers_expected` is how many workers the containers of those that were there should have,
-    `worker_hosts` how many containers that are; older records know neither. `dispatched_users` are those that Locust
-    handed out. `missing` are ids of workers; `meters` is what the workers measured of their own load since the start,
-    by meter.
+    100 for one core. `workers_expected` is how many workers the connected containers should have, and
+    `worker_hosts` how many containers are connected; older records have neither. `dispatched_users` are the users that
+    Locust handed out. `missing` are ids of workers. `meters` is what the workers measured since the start, by meter.
     """
 
     at: datetime
@@ -74,16 +73,16 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class WorkerCounts:
-    """What became of a run's workers, and of its users.
+    """The workers and the users of a run: how many, and which were lost.
 
     Attributes:
         at_start, at_end: how many workers there were.
-        lost: when each worker that the master gave up on in the run was first missing, by id; None: not known.
+        lost: when each worker that the master lost in the run was first missing, by id; None: unknown.
         left: how many workers left on purpose.
-        users_at_end: users that were running at last.
-        most_users: users at most.
-        wanted_users: users that were asked for at most.
-        missing_before: ids of workers that the master had given up on when the run began.
+        users_at_end: users that were running at the end.
+        most_users: the largest number of users.
+        wanted_users: the largest requested number of users.
+        missing_before: ids of workers that the master had lost before the run began.
 
     """
 
@@ -102,29 +101,29 @@ class RunRecord:
     """All that is known of a run.
 
     Attributes:
-        run_id: born in the plugin.
+        run_id: made by the plugin.
         started_at: its start.
         ended_at: its end; None when there is no end marker.
-        last_sign_at: the newest that was written of it.
-        is_running: whether it may still be running: no end marker, and a sign of it only just now.
-        begin, end: run.json and end.json of the plugin, the second empty without an end marker.
-        statistics, groups, performance: the documents of these names, empty when there are none.
-        meters: what the workers measured of their own load, by meter; empty where an older plugin ran, or none.
+        last_sign_at: the newest time in its files.
+        is_running: whether it may still be running: no end marker, and a recent sign.
+        begin, end: the plugin's run.json and end.json; `end` is empty without an end marker.
+        statistics, groups, performance: the documents of these names; empty if they are missing.
+        meters: what the workers measured of their own load, by meter; empty with an older plugin, or without one.
         moments: its seconds, oldest first.
         incidents: what the monitor recorded from its start to a little after its end, oldest first.
-        series: the containers' figures meanwhile.
-        unwatched: a sentence on why nobody can tell what happened to the containers, "" when somebody watched.
+        series: the containers' figures during the run.
+        unwatched: why it is unknown what happened to the containers, in one sentence; "" if the monitor watched.
         watched_until: the moment of the newest figures of a container, from a little before its start up to its end;
             None without any.
-        recorded_until: up to when the monitor wrote down all that it saw; None where no ledger tells.
-        recording_error: why the monitor cannot write now; "" when it can, or nobody told.
-        unwritten: a sentence on what of the run's own record is not on the disk, "" when nobody misses anything.
-        look_seconds: how often the monitor looks at the containers.
-        settled: whether no incident may still change.
-        counted: workers and users as whoever followed the run counted them; None: `moments` tell.
-        master_lost: a sentence on what happened to the master, from whoever saw it.
-        stopped_by: who stopped the run early, where that was seen.
-        unknown: what could not be seen from where this record was made.
+        recorded_until: up to when the monitor recorded everything; None if no ledger shows it.
+        recording_error: why the monitor cannot write now; "" if it can, or if unknown.
+        unwritten: what is missing in the run's own record on disk, in one sentence; "" if nothing is.
+        look_seconds: the interval of the monitor's rounds.
+        settled: whether no incident can change any more.
+        counted: workers and users as the follower of the run counted them; None: use `moments`.
+        master_lost: what happened to the master, in one sentence; "" if unknown.
+        stopped_by: who stopped the run early, if known.
+        unknown: what the source of this record could not see.
 
     """
 
@@ -156,18 +155,18 @@ class RunRecord:
 
     @property
     def until(self) -> datetime:
-        """The run's end, or the last that is known of it."""
+        """The run's end, or its last sign."""
         return self.ended_at or self.last_sign_at or self.started_at
 
     @property
     def load_until(self) -> datetime:
-        """The end of the run's load, when it began to stop; the run's end where nobody noted it."""
+        """The end of the load: when the run began to stop. The run's end if that was not recorded."""
         ended = self.end.get("load_ended_at")
         return parse_time(str(ended)) if ended else self.until
 
     @property
     def load_moments(self) -> tuple[Moment, ...]:
-        """The seconds of the load: what comes while users say goodbye is no part of it."""
+        """The seconds of the load, without the time in which users say goodbye."""
         until = self.load_until
         return tuple(moment for moment in self.moments if moment.at <= until)
 
@@ -178,7 +177,7 @@ class RunRecord:
 
     @property
     def plan(self) -> Document:
-        """What was asked for."""
+        """The requested load."""
         return self.begin.get("plan") or {}
 
     @property
@@ -188,7 +187,7 @@ class RunRecord:
 
     @property
     def workers(self) -> WorkerCounts:
-        """What became of workers and users."""
+        """The workers and the users."""
         return self.counted or _counted(self)
 
 
@@ -216,10 +215,10 @@ def _counted(record: RunRecord) -> WorkerCounts:
 
 
 def objects(value: object) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; nothing for what is no list."""
+    """Return the objects of a list; nothing for any other value."""
     return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
 
 
 def whole(value: object) -> int:
-    """Return a number as a whole one; 0 for what is none."""
+    """Return a number as an integer; 0 for any other value."""
     return int(value) if isinstance(value, int | float) else 0

@@ -1,4 +1,4 @@
-"""What the watching streams say, one frozen record a message, before any rule looked at it.
+"""One frozen record for each message of the watching streams, before any rule is applied.
 
 Times are nanoseconds since 1970 (`_ns`), as the engine's events have them: a float of seconds cannot hold them.
 """
@@ -39,7 +39,7 @@ class DockerEvent:
 
 @dataclass(frozen=True, slots=True)
 class StreamDown:
-    """The event stream broke, or could not be opened, at this moment; said once until it is up again."""
+    """The event stream broke, or could not be opened, at this moment. Sent once until it is open again."""
 
     at_ns: int
     why: str
@@ -49,8 +49,8 @@ class StreamDown:
 class StreamUp:
     """The event stream is open again.
 
-    `since_ns` is from when on the engine was asked to replay, None at the first start with an empty ledger;
-    `covered` tells whether the engine's buffer reached back that far, so that no event is missing.
+    `since_ns` is the start of the requested replay, None at the first start with an empty ledger. `covered`: the
+    engine's buffer reached back that far, so no event is missing.
     """
 
     at_ns: int
@@ -60,9 +60,9 @@ class StreamUp:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """The kernel's count of OOM kills in one container's cgroup; `cgroup` is its inode: another one, another start.
+    """The kernel's count of OOM kills in one container's cgroup; `cgroup` is its inode: a new inode means a new start.
 
-    `peak_bytes` is the most memory that this start has ever used, where it was asked for and the kernel tells it.
+    `peak_bytes` is the most memory that this start used, if requested and known to the kernel.
     """
 
     cgroup: int
@@ -89,7 +89,7 @@ class KernelReading:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A container's counter was asked for and is not there: its cgroup is gone, or cannot be found."""
+    """A requested container's counter is missing: its cgroup is gone, or cannot be found."""
 
     at_ns: int
     container_id: str
@@ -113,7 +113,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class OwnerLearned:
-    """Whose container it is, learnt from a list: of one that no event was seen of."""
+    """The owner of a container, learnt from a list because no event of it was seen."""
 
     container_id: str
     owner: Owner
@@ -129,7 +129,7 @@ class ContainerRemoved:
 
 @dataclass(frozen=True, slots=True)
 class NotRecorded:
-    """The ledger could not be written in this span; `lost` signals came to be too many to wait in memory."""
+    """The ledger could not be written in this span; `lost` is how many signals did not fit into memory."""
 
     since_ns: int
     until_ns: int
@@ -139,14 +139,14 @@ class NotRecorded:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed: provisional incidents may become final, remainders be settled."""
+    """Time has passed: provisional incidents may become final, and unattributed kills may be settled."""
 
     at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A person wrote down what they learnt about an incident; it takes the place of what was written before."""
+    """A person wrote a note on an incident. It replaces an earlier note."""
 
     incident_id: str
     text: str
@@ -154,7 +154,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Incidents that another node's ledger holds. What is known of them already, at that revision, is passed over."""
+    """Incidents of another node's ledger. Incidents that are already known at this revision are skipped."""
 
     incidents: tuple[Incident, ...]
 

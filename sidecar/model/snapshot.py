@@ -1,4 +1,4 @@
-"""The Snapshot: everything a view, the page or a script may show, at one moment."""
+"""The Snapshot: everything that a view, the page or a script can show of one moment."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class RunLabel:
 
 
 def is_label_name(text: str) -> bool:
-    """Tell whether a label may have this name: one that Prometheus allows, and that is not ours."""
+    """Return whether a label may have this name: Prometheus allows it, and the kit does not use it."""
     return bool(_LABEL_NAME.fullmatch(text)) and text not in _OWN_LABELS
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """The run that the master is in, or was in last."""
+    """The current run of the master, or its last one."""
 
     run_id: str
     state: str
@@ -57,9 +57,9 @@ class Container:
     """One container. Figures are None when it does not run, or when they are not known yet.
 
     `cpu_percent` counts 100 for one core; `memory_percent` is the working set against the limit, or against the
-    host's memory when there is no limit, as `docker stats` has it. `oom_kills` is what the ledger holds for this
-    container, all its starts together; `oom_eta_seconds` is None where no OOM kill is to be expected. `node` is the
-    machine of a cluster that it is on; the state `unknown` is that of a container whose node is silent.
+    host's memory without a limit, as in `docker stats`. `oom_kills` is the ledger's count for this container, all
+    starts together. `oom_eta_seconds` is None if no OOM kill is expected. `node` is its machine in a cluster. The
+    state is `unknown` if the node does not answer.
     """
 
     service: str
@@ -95,8 +95,8 @@ class Container:
 class Worker:
     """One Locust worker process as the master sees it, and the container it lives in when that is known.
 
-    `remote` says that it runs on another machine: it never was in a container of this engine. `processes` is how many
-    Locust processes its container should have.
+    `remote`: it runs on another machine, and was never in a container of this engine. `processes` is the expected
+    number of Locust processes in its container.
     """
 
     id: str
@@ -112,7 +112,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class MasterFigures:
-    """The state of the run and its figures of the last seconds; `fail_ratio` is that of the whole run."""
+    """The state of the run, and figures of the last seconds. `fail_ratio` covers the whole run."""
 
     state: str
     users: int
@@ -126,7 +126,7 @@ class MasterFigures:
 
 @dataclass(frozen=True, slots=True)
 class Locust(MasterFigures):
-    """The master's figures. `workers_expected` is how many workers the running worker containers of this engine have.
+    """The master's figures. `workers_expected` is the expected number of workers in this engine's running containers.
 
     `total` is the master's row `Aggregated`: all requests of the run together.
     """
@@ -150,7 +150,7 @@ class Locust(MasterFigures):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The machine that the engine runs on. Rates are None until two readings allow them."""
+    """The machine that the engine runs on. Rates are None until there are two readings."""
 
     cpu_percent: float | None
     cpu_count: int
@@ -188,8 +188,8 @@ class LogLine:
 class Failure:
     """Failures that are the same: a group of the plugin's, without the plugin a row of the master's list.
 
-    `error` is the message, in a group with its ids and numbers masked; `failure_class` and `detail` are the plugin's
-    (server_error, 503), "" without it. `trace_id` and `trace_url` are of one of them, the latest that is known.
+    `error` is the message; in a group, ids and numbers are masked. `failure_class` and `detail` are the plugin's
+    (server_error, 503), "" without the plugin. `trace_id` and `trace_url` are those of the latest known failure.
     """
 
     method: str
@@ -205,14 +205,14 @@ class Failure:
 
     @property
     def text(self) -> str:
-        """Return the class, where there is one, and the message."""
+        """Return the class, if there is one, and the message."""
         named = f"{self.failure_class} {self.detail}".rstrip()
         return f"{named}: {self.error}" if named else self.error
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointStats:
-    """One row of the master's statistics, of the whole run but for the two rates, which are of the last seconds."""
+    """One row of the master's statistics. It covers the whole run; the two rates cover the last seconds."""
 
     method: str
     name: str
@@ -230,7 +230,7 @@ class EndpointStats:
 
 @dataclass(frozen=True, slots=True)
 class VerdictSoFar:
-    """What the run is worth so far: PASS, FAIL or INVALID, and why, the gravest reason first."""
+    """The verdict so far: PASS, FAIL or INVALID, and the reasons, the most serious first."""
 
     word: str
     reasons: tuple[str, ...] = ()
@@ -238,10 +238,10 @@ class VerdictSoFar:
 
 @dataclass(frozen=True, slots=True)
 class Blind:
-    """A span in which a source gave nothing.
+    """A span in which a source gave no data.
 
-    `until` is None while it lasts. `covered` tells whether it was made up for afterwards: the engine's own buffer
-    reached back to its start and the kernel counted no kill that cannot be placed.
+    `until` is None while it lasts. `covered` means that it was made up for: the engine's buffer reached back to its
+    start, and the kernel counted no kill that cannot be placed.
     """
 
     since: datetime
@@ -254,11 +254,11 @@ class Blind:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One machine of a cluster, as its own sidecar reported it at `at`.
+    """One machine of a cluster, as its own monitor reported it at `at`.
 
-    `answers` is False while it is silent: then everything of it is as old as `at`. `leads` marks the one beside the
-    master, whose sidecar gathers the others' word. `master_ms` is how long a connection from there to the master's port
-    took, `master_error` why there was none. `clock_ahead_seconds` is its clock against the leader's.
+    `answers` is False while it does not answer: then all its data is as old as `at`. `leads` marks the node of the
+    master, whose monitor collects the reports of the others. `master_ms` is the time that a connection from the node
+    to the master's port took, `master_error` why it failed. `clock_ahead_seconds` is its clock minus the leader's.
     """
 
     name: str
@@ -275,10 +275,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How something that a run needs answered when it was last asked.
+    """The last health check of something that a run needs.
 
-    `since` is when it began to be so; `status` is None without an answer; `uptime_percent` is the share of good answers
-    in the last day.
+    `since` is when the present result began. `status` is None without an answer. `uptime_percent` is the share of
+    successful checks in the last day.
     """
 
     name: str  # master, statistics, sidecar, target, or one of HEALTH_URLS
@@ -296,10 +296,10 @@ class Health:
 class Snapshot:
     """Everything at one moment.
 
-    `at` is when it was put together, `engine_read_at` when Docker last answered; `stale` says that the containers
-    and their figures are from then and not from now. `round_seconds` is how long reading everything took.
-    `incidents` are the latest ones, newest first; `watched` is the other Compose project in the view (WATCH_PROJECT).
-    In a cluster `node` is whose sidecar this is, `leads` whether it gathers the others' reports, `nodes` all of them.
+    `at` is when it was made, `engine_read_at` when Docker last answered. `stale` means that the containers and their
+    figures are as old as that. `round_seconds` is how long reading everything took. `incidents` are the latest ones,
+    newest first. `watched` is the other Compose project in the view (WATCH_PROJECT). In a cluster, `node` is the node
+    of this monitor, `leads` whether it collects the others' reports, and `nodes` are all nodes.
     """
 
     project: str

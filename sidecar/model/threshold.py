@@ -1,9 +1,9 @@
-"""A threshold: what a figure of a run must be, as people write it. Pure.
+"""Thresholds: the limits on a run's figures, as people write them. Pure.
 
     p95<800  p(99)<2s  avg<=300ms  fail_ratio<1%  rps>50  p99{name=/checkout,method=POST}<2s  ?max<5s
     fail_ratio{last=30s}<1%  rps{worst=10s}>5
 
-`?` reports and never fails. Times are ms unless they say s; a share is 0 to 1 or a percentage.
+`?` reports and never fails. Times are in ms, or in s with the unit. A share is 0 to 1 or a percentage.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Threshold:
     """One threshold.
 
     Attributes:
-        text: as it was written, without blanks.
+        text: as it was written, without spaces.
         metric: p50, p99.9, avg, min, max, fail_ratio, rps, requests, failures, task_errors or task_error_ratio.
-        sign: how the figure must stand to the limit: <, <=, >, >= or ==.
-        limit: in ms for times, 0 to 1 for shares, a second for rps.
-        tags: (name, value) pairs that narrow down the requests it looks at.
+        sign: the comparison of figure and limit: <, <=, >, >= or ==.
+        limit: in ms for times, 0 to 1 for shares, per second for rps.
+        tags: (name, value) pairs that select requests.
         is_soft: whether it is only reported.
 
     """
@@ -61,23 +61,23 @@ class Threshold:
 
     @property
     def quantile(self) -> float | None:
-        """Return the quantile that it asks for, 0 to 1; None where the metric is not a percentile."""
+        """Return its quantile, 0 to 1; None if the metric is not a percentile."""
         match = _PERCENTILE.fullmatch(self.metric)
         return float(match["percent"]) / 100 if match else None
 
     @property
     def window(self) -> tuple[str, float] | None:
-        """Return `last` or `worst` and a number of seconds; None where it is over the whole run."""
+        """Return `last` or `worst` and a number of seconds; None if it covers the whole run."""
         return next(((name, float(value)) for name, value in self.tags if name in WINDOWS), None)
 
     @property
     def replaces_fail_ratio(self) -> bool:
-        """Whether this takes the place of FAIL_RATIO: a share of failures over all requests."""
+        """Whether this replaces FAIL_RATIO: a share of failures over all requests."""
         return self.metric == "fail_ratio" and not self.tags and not self.is_soft
 
     @property
     def replaces_task_error_ratio(self) -> bool:
-        """Whether this takes the place of TASK_ERROR_RATIO: over all task runs."""
+        """Whether this replaces TASK_ERROR_RATIO: a limit over all task runs."""
         return self.metric in OF_TASKS and not self.tags and not self.is_soft
 
     @property
@@ -91,15 +91,15 @@ class Threshold:
         return self.metric in _SHARES
 
     def holds(self, actual: float) -> bool:
-        """Tell whether a figure is as it must be."""
+        """Return whether a figure meets the threshold."""
         return HOLDS[self.sign](actual, self.limit)
 
 
 def parse(text: str) -> tuple[Threshold, ...]:
-    """Read the thresholds in a text: divided by blanks, commas or lines; `#` begins a comment.
+    """Read the thresholds in a text: separated by spaces, commas or lines; `#` begins a comment.
 
     Raises:
-        ValueError: a part of it is not a threshold; says what is wrong and what would be right.
+        ValueError: a part is not a threshold; the message has the value seen and what is expected.
 
     """
     return tuple(_terms(_COMMENT.sub(" ", text)))

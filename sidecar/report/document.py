@@ -33,11 +33,11 @@ def make(
     """Return the document of a run.
 
     Args:
-        record: all that is known of it.
+        record: the run's record.
         project: the Compose project.
-        cores: those of the machine; None when they are not known.
+        cores: CPU cores of the machine; None if unknown.
         kit_version: this kit's own version.
-        users: a number of users to give settings for; 0 for multiples of the run's own.
+        users: a number of users to size for; 0: multiples of the run's own number.
     """
     verdict = judge(record)
     criteria = verdict.criteria
@@ -76,7 +76,7 @@ def make(
 
 
 def _requests(record: RunRecord) -> dict[str, Any]:
-    """Return what came of the requests."""
+    """Return the figures of the requests."""
     return {
         "figures": {**_NO_FIGURES, **record.figures, **_of_tasks(record)},
         "endpoints": list(record.statistics.get("endpoints") or []),
@@ -98,7 +98,7 @@ def _requests(record: RunRecord) -> dict[str, Any]:
 def failure_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the groups of failures of a report, the largest first, each with its share (0 to 1) and one line of text.
 
-    Where no plugin grouped them, each text that Locust keeps is a row.
+    Without the plugin's groups, each error text of Locust is a row.
     """
     failures = int(document["figures"]["failures"])
     groups = [
@@ -123,7 +123,7 @@ def failure_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _after_the_end(record: RunRecord) -> dict[str, Any]:
-    """Return the requests that are in no figure: users said goodbye, listeners cleaned up."""
+    """Return the requests after the end of the load: they are in no figure."""
     after = goodbye.after_the_end(record)
     names = ("method", "name", "requests", "failures", "max_ms")
     rows = [{name: row.get(name) for name in names} for row in after.get("endpoints") or ()]
@@ -136,7 +136,7 @@ def _after_the_end(record: RunRecord) -> dict[str, Any]:
 
 
 def _of_tasks(record: RunRecord) -> dict[str, Any]:
-    """Return the figures over all task runs; None where nobody counted those."""
+    """Return the figures over all task runs; None if they were not counted."""
     errors, known = counts.task_errors(record), counts.USERS in record.meters
     return {
         "task_runs": errors.runs if known else None,
@@ -169,7 +169,7 @@ def _users(record: RunRecord) -> dict[str, Any]:
 
 
 def _course(record: RunRecord) -> dict[str, Any]:
-    """Return what happened, second by second, to users, workers and containers, and whose failures they are."""
+    """Return the timeline of users, workers and containers, and the attribution of the failures."""
     breaking = reasons.breaking(record)
     beside = [attribution.attribute(incident, record.moments, record.until) for incident in breaking]
     attributed = [of_incident for of_incident in beside if of_incident]
@@ -190,7 +190,7 @@ def _course(record: RunRecord) -> dict[str, Any]:
 
 
 def _origin(record: RunRecord, project: str, kit_version: str) -> dict[str, Any]:
-    """Return of which files and versions the run was, and how to run the same once more."""
+    """Return files and versions of the run, and the command that repeats it."""
     locustfile, versions = record.begin.get("locustfile") or {}, record.begin.get("versions") or {}
     return {
         "locustfile": {"sha256": "", **locustfile, "files": list(locustfile.get("files") or [])},
@@ -234,12 +234,12 @@ def _settings(record: RunRecord, fail_ratio: float | None) -> dict[str, Any]:
 
 
 def _load(record: RunRecord) -> Mapping[str, Any]:
-    """Return users, rate and time as asked for; those that its load shape could read are in a place of their own."""
+    """Return the requested users, rate and time; what a load shape could read is in a part of its own."""
     return record.plan.get("shape_options") or record.plan
 
 
 def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return good and failed requests apart, without the buckets: those stay in performance.json."""
+    """Return successful and failed requests separately. The buckets stay in performance.json."""
     rows = [
         {
             **{name: endpoint.get(name) for name in ("method", "name", "slow", "slow_ms")},
@@ -259,7 +259,7 @@ def _times(performance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_last_counts(record: RunRecord) -> tuple[Moment, ...]:
-    """Return the seconds of the load; what the last reports brought after its end belongs to the last of them."""
+    """Return the seconds of the load; reports after its end count for the last second."""
     of_load = record.load_moments
     return (*of_load[:-1], replace(of_load[-1], classes=record.moments[-1].classes)) if of_load else ()
 
@@ -271,9 +271,9 @@ def _workers(record: RunRecord) -> dict[str, Any]:
 
 
 def timeline(moments: Sequence[Moment], most: int) -> dict[str, Any]:
-    """Return a run's seconds as columns of at most so many steps, each of a whole number of seconds.
+    """Return a run's seconds as columns with a limited number of steps, each of whole seconds.
 
-    Users and times are the highest of a step, rates its mean; `failures` are those that came in each step, by class.
+    Users and times are the highest of a step, rates the mean. `failures` are those of each step, by class.
     """
     begun = moments[0].at if moments else None
     span = (moments[-1].at - begun).total_seconds() if begun else 0.0
@@ -309,7 +309,7 @@ def _most(values: Sequence[float | None]) -> float | None:
 
 
 def _by_class(counts: Sequence[Mapping[str, int]]) -> dict[str, list[int]]:
-    """Return how many failures of each class came in each step, from the counts at the steps' ends."""
+    """Return the failures of each class and step, from the counts at the ends of the steps."""
     columns = {}
     for name in sorted({name for part in counts for name in part}):
         totals = [int(part.get(name, 0)) for part in counts]
@@ -318,7 +318,7 @@ def _by_class(counts: Sequence[Mapping[str, int]]) -> dict[str, list[int]]:
 
 
 def _generator(series: RecordedSeries) -> dict[str, Any]:
-    """Return one container of master or workers: its limits, its peaks, and its course."""
+    """Return one container of master or workers: limits, peaks, and figures over time."""
     points = series.points
     known = [point.cpu_percent for point in points if point.cpu_percent is not None]
     return {
@@ -390,7 +390,7 @@ def _capacity(record: RunRecord, cores: int | None, users: int) -> dict[str, Any
 
 
 def _repeat(record: RunRecord, project: str) -> str:
-    """Return the command that runs the same once more."""
+    """Return the command that repeats the run."""
     load, shape = _load(record), record.plan.get("shape_class")
     rate = load.get("spawn_rate_per_second")
     rate = None if rate is None else f"{float(rate):g}"

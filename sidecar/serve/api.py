@@ -1,6 +1,6 @@
 """The routes over the past: incidents, log lines, series, runs with their reports, and a person's note on an incident.
 
-SQLite is used in threads, never in the event loop: Starlette calls what is no coroutine in one.
+SQLite is used in threads, never in the event loop: Starlette calls a function that is no coroutine in a thread.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ _MOST_INCIDENTS, _MOST_LINES, _MOST_POINTS = 5000, 2000, 2000
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """The routes under /api that read the archive, and `note` on it. Both are None while there is no ledger.
+    """The routes under /api that read the archive, and `note`, which writes to it. Without a ledger, both are None.
 
-    `recording` tells whether incidents can be recorded.
+    `recording` returns whether incidents can be recorded.
     """
 
     board: Board
@@ -99,9 +99,9 @@ class Api:
         ]
 
     async def _take_note(self, request: Request) -> Response:
-        """Answer with the incident and its note, once both are on the disk.
+        """Answer with the incident and its note, once both are on disk.
 
-        A page of another site cannot send JSON here: the browser would ask first, and nothing here answers that.
+        A page of another site cannot send JSON here: the browser would ask first, and this server never agrees.
         """
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return problem(WRONG_TYPE, "the content type is not application/json")
@@ -261,7 +261,7 @@ class Runs:
 
 
 def _words(text: str) -> dict[str, Any] | None:
-    """Read by what to judge, as the plugin writes it down in run.json; None to judge by that."""
+    """Read other criteria, in the form of run.json; None for the run's own criteria."""
     try:
         judge = json.loads(text) if text else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""The routes of the sidecar, and its stream: the whole state on connect, then each change as it comes."""
+"""The routes of the monitor, and its stream: the whole state on connect, then each change."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ async def events(
 ) -> AsyncIterator[bytes]:
     """Yield the state at once and after each change; a reader that connects late misses nothing.
 
-    `snapshot` is the whole Snapshot, `incident` one incident that came or changed, without its evidence
-    (/api/incidents/ID has it; `written` makes the event, for many readers once). `reload` says that this reader was
-    too slow and should read /api/incidents anew.
+    `snapshot` is the whole Snapshot. `incident` is one new or changed incident without its evidence
+    (/api/incidents/ID has it; `written` makes the event once for many readers). `reload` means that this reader was too
+    slow and must read /api/incidents again.
     """
     written = written or Written()
     yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
@@ -69,7 +69,7 @@ async def events(
 
 
 class Written:
-    """Incidents as events, each written once for all readers: a storm before many readers would stop everything else.
+    """Incidents as events, each written once for all readers: else a storm with many readers would stop all other work.
 
     For one event loop.
     """
@@ -92,7 +92,7 @@ class Written:
 
 
 def event(name: str, data: bytes) -> bytes:
-    """Write one event; the data is one line, as all of our documents are."""
+    """Write one event. The data is one line, like all documents of the API."""
     return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
 
 
@@ -127,17 +127,17 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
     """Build the application.
 
     Args:
-        board: the present.
-        stopping: set, with the board closed, it ends the open streams.
-        lifespan: what runs beside the server.
-        archive: the past; without one, its routes say so (503) and the rest works.
-        metrics: writes Prometheus's text; without one, /metrics is not there.
-        clock: the present moment, in UTC.
-        problems: a sentence for each part of the sidecar that does not work as it should.
+        board: the current state.
+        stopping: ends the open streams when it is set and the board is closed.
+        lifespan: the tasks beside the server.
+        archive: the past; without an archive its routes answer 503.
+        metrics: writes Prometheus's text; without it, there is no route /metrics.
+        clock: the current time, in UTC.
+        problems: a sentence for each part of the monitor that does not work.
         recording: whether incidents can be recorded, and up to when they are.
-        note: puts a person's note on an incident, soon; without one, that route says 503.
-        reports: what is told of runs; without it, those routes are not there.
-        cluster: this node's report for the leader, and the token that every request needs then.
+        note: puts a person's note on an incident soon; without it, that route answers 503.
+        reports: the reports of runs; without them, there are no routes for runs.
+        cluster: this node's report for the leader, and the token that every request then needs.
     """
     present = _Present(board, stopping, problems, recording, metrics)
     routes = [
@@ -173,14 +173,14 @@ async def _page(_: Request) -> Response:
 
 
 def page_with_kinds(html: str) -> str:
-    """Write the names of the kinds of incidents into the page, and which of them last: it keeps no copy of its own."""
+    """Write the kinds of incidents, with their names, into the page, which keeps no copy."""
     kinds = {kind: {"label": traits.label, "lasts": traits.lasts} for kind, traits in KINDS.items()}
     return html.replace(_KINDS_PLACE.format("{}"), _KINDS_PLACE.format(json.dumps(kinds, separators=(",", ":"))))
 
 
 @dataclass
 class _Present:
-    """The routes that need the board alone."""
+    """The routes that need only the board."""
 
     board: Board
     stopping: asyncio.Event

@@ -1,6 +1,6 @@
-"""Who may ask, and what every answer carries: safe headers, allowed hosts, and in a cluster its token.
+"""Check requests and add safe headers to every answer: allowed hosts, and in a cluster its token.
 
-Swarm publishes on every address of a node, so the page is not this machine's alone, as it is under Compose.
+Swarm publishes a port on every address of a node. So other machines reach the page, unlike under Compose.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def node_route(publisher: NodeStatusPublisher, board: Board) -> Route:
 
 
 class TokenGuard:
-    """ASGI middleware: a request needs the token, as a bearer's, or as the cookie that `/?token=…` leaves."""
+    """ASGI middleware: a request needs the token as a bearer token, or as the cookie that `/?token=…` sets."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -71,7 +71,7 @@ class TokenGuard:
             await problem(_UNAUTHORIZED, text)(scope, receive, send)
 
     def _let_in(self, request: Request) -> Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]:
-        """Keep the token in a cookie, and take it out of the address bar, of the history and of what is logged."""
+        """Move the token into a cookie, out of the address bar, the history and the logs."""
         answer = RedirectResponse("/", status_code=303)
         answer.set_cookie(
             COOKIE, request.query_params["token"], max_age=_COOKIE_SECONDS, httponly=True, samesite="strict"
@@ -103,7 +103,7 @@ _HEADERS = {
 
 
 class SafeHeaders:
-    """ASGI middleware that adds the headers to every answer; it buffers nothing, so streams pass through."""
+    """ASGI middleware that adds the headers to every answer. It buffers nothing, so streams pass through."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

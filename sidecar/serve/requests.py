@@ -1,4 +1,4 @@
-"""Requests read strictly, and answers: a document, or one line that says what is wrong and what is expected."""
+"""Read requests strictly, and answer with a document, or with one line: what is wrong and what is expected."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _YEARS = range(1970, 9999)  # spans are added to and taken from these without an
 
 
 class ParameterError(ValueError):
-    """A parameter or a body that cannot be used; the text is the answer's `error`."""
+    """An unusable parameter or body. The text is the answer's `error`."""
 
 
 class Parameters:
@@ -52,7 +52,7 @@ class Parameters:
         """Take a query.
 
         Raises:
-            ParameterError: a parameter that nobody reads: a typing mistake would silently ask for something else.
+            ParameterError: an unknown parameter, because a typing mistake would silently change the request.
         """
         self._query = query
         for name in query:
@@ -62,7 +62,7 @@ class Parameters:
                 )
 
     def time(self, name: str) -> datetime | None:
-        """Read an RFC 3339 time; None when it is not given."""
+        """Read an RFC 3339 time; None if it is not given."""
         text = self._query.get(name)
         if not text:
             return None
@@ -100,7 +100,7 @@ class Parameters:
         raise _wrong(name, text, "0 or 1")
 
     def text(self, name: str) -> str:
-        """Read a text; "" when it is not given."""
+        """Read a text; "" if it is not given."""
         text = self._query.get(name, "")
         if len(text) > _LONGEST_TEXT:
             raise _wrong(name, text, f"at most {_LONGEST_TEXT} characters")

@@ -1,4 +1,4 @@
-"""The sidecar as a process: the loop and the web server in one event loop, gone a moment after SIGTERM."""
+"""The monitor as a process: rounds and web server in one event loop. It ends at once after SIGTERM."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _GRACE_SECONDS = 1
 
 
 def serve_monitor(args: Sequence[str], environ: Mapping[str, str], _console: Console) -> int:
-    """Serve until a signal; the settings come from the environment alone.
+    """Serve until a signal. The settings come only from the environment.
 
     Raises:
         SettingError: an argument was given, or a variable holds an invalid value.
@@ -126,7 +126,7 @@ def _config(settings: WatchSettings, app: Starlette) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """A server that sleeps until a signal, and then tells the open streams to end."""
+    """A server that sleeps until a signal, and then ends the open streams."""
 
     def __init__(self, config: uvicorn.Config, board: Board, stopping: asyncio.Event) -> None:
         super().__init__(config)
@@ -140,7 +140,7 @@ class _Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._stop)
 
     async def main_loop(self) -> None:
-        """Wait for the signal. uvicorn's own loop wakes ten times a second: 40 % of what an idle sidecar used."""
+        """Wait for the signal. uvicorn's own loop wakes ten times per second: 40 % of an idle monitor's CPU."""
         await self.on_tick(0)
         await self._stopping.wait()
 

@@ -1,4 +1,4 @@
-"""All that watches, wired together: the streams, the recorder, the rounds, and what is kept of them."""
+"""One monitor, wired together: the streams, the recorder, the rounds, and the ledger."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ Publish = Callable[[Sequence[Incident]], None]
 
 
 class Sidecar:
-    """Everything that watches; `publish` hears of incidents once they are committed, from the recorder's thread.
+    """The parts of one monitor. `publish` gets incidents after their commit, from the recorder's thread.
 
     Raises:
         EngineError: DOCKER_HOST is no unix socket.
-        LedgerError: no folder at all can be written; where it is only the ledger's own, that is one of the `problems`.
+        LedgerError: no folder is writable. If only the ledger's own is not, that is one of the `problems`.
     """
 
     def __init__(self, settings: WatchSettings, pool: Executor, publish: Publish) -> None:
@@ -126,7 +126,7 @@ class Sidecar:
         self._health = self._make_health(settings) if settings.health_seconds else None
 
     def start(self) -> None:
-        """Start to watch. Events since the last end are replayed first, as far as the engine remembers them."""
+        """Start to watch. Replay events since the last stop first, as far as the engine remembers them."""
         self._begin(self.history.start, lambda: None)  # the store ends it, as the last of all
         self._begin(self._followers.start, self._followers.stop)
         if self._notifier is not None:
@@ -144,7 +144,7 @@ class Sidecar:
             self._begin(self.cluster.start, self.cluster.stop)
 
     def stop(self) -> None:
-        """End; what was seen so far is on the disk when this returns. Also in the middle of a start."""
+        """Stop, also in the middle of a start. On return, everything seen so far is on disk."""
         with self._guard:
             self._ending = True
         self._containers.cut()  # a round that waits for a slow engine is not waited for
@@ -155,14 +155,14 @@ class Sidecar:
         self._containers.close()
 
     def _begin(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
-        """Start a part, unless the end has come meanwhile; the parts are stopped in the opposite order."""
+        """Start a part, unless the monitor was stopped meanwhile. Parts are stopped in reverse order."""
         with self._guard:
             if not self._ending:
                 start()
                 self._stops.append(stop)
 
     def round(self) -> Round:
-        """Make one round, with the health checks and the final verdict of a run that is over."""
+        """Make one round, with the health checks and the final verdict of an ended run."""
         made = self._sampler.sample()
         self._look_for_room()
         if self.cluster is not None:
@@ -179,7 +179,7 @@ class Sidecar:
         return made
 
     def recording(self) -> Recording:
-        """Return up to when incidents are on the disk, and since when and why they cannot be written."""
+        """Return up to when incidents are on disk, and since when and why they cannot be written."""
         known = self._recorder.known()
         since = next((span.since for span in known.blind if _is_ledger_gap(span)), None)
         if self._store.trouble:
@@ -187,9 +187,9 @@ class Sidecar:
         return Recording(known.recorded_until, since, known.problem)
 
     def _unwritten(self, run_id: str, until: datetime) -> str:
-        """Return what of a run that lasted until then is not on the disk; "" for nothing.
+        """Return what is missing on disk of a run that ended then; "" if nothing is.
 
-        The monitor and the plugin tell. What another node cannot write down since then touches no run from before.
+        The monitor and the plugin know it. Problems of another node since then affect no earlier run.
         """
         plugin = self._plugin
         is_newest = plugin is not None and plugin.run is not None and plugin.run.run_id == run_id
@@ -199,7 +199,7 @@ class Sidecar:
         return (record_problem(plugin) if plugin and is_newest else "") or self._store.trouble or next(of_nodes, "")
 
     def _look_for_room(self) -> None:
-        """End this process once the ledger can be kept where it belongs: the next one begins there."""
+        """End this process once the ledger's folder is writable. The next process uses this folder."""
         if self._store.trouble and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _LOOK_FOR_ROOM_SECONDS
             if can_be_kept(self._ledger_folder, now, self._retention):
@@ -209,13 +209,13 @@ class Sidecar:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def recorded(self) -> Recorded:
-        """Return what is on the disk about incidents, with the spans in which other nodes were blind."""
+        """Return the incidents on disk, with the blind spans of other nodes."""
         known = self._recorder.known()
         blind = self.cluster.blind() if self.cluster else ()
         return replace(known, blind=(*known.blind, *blind)) if blind else known
 
     def own(self) -> SelfMetrics:
-        """Return the sidecar's metrics about itself. Reads the ledger."""
+        """Return the monitor's metrics about itself. Reads the ledger."""
         try:
             blind = self.archive.incidents(IncidentQuery(kinds=(IncidentKind.BLIND,), limit=_MOST_SPANS))
             query = IncidentQuery(kinds=(IncidentKind.UNATTRIBUTED_OOM_KILL,), limit=_MOST_SPANS)
@@ -243,7 +243,7 @@ class Sidecar:
         )
 
     def _put(self, signal: Signal) -> None:
-        """Take a signal. Called in the stream's own thread, so that a dying container's counter is read in time."""
+        """Process a signal in the stream's own thread, so that a dying container's counter is read in time."""
         self._recorder.put(signal)
         if not isinstance(signal, DockerEvent):
             return
@@ -263,7 +263,7 @@ class Sidecar:
         self._publish(incidents)
 
     def _is_news(self, incident: Incident) -> bool:
-        """Tell whether to alert. In a cluster the leader alone alerts, and not of old incidents of other ledgers."""
+        """Return whether to alert. In a cluster only the leader alerts, and not for old incidents of other ledgers."""
         if self.cluster is None:
             return True
         return self.cluster.leads and now() - (incident.until or incident.at) < _NEWS
@@ -277,7 +277,7 @@ class Sidecar:
             _log.warning("%s", error.line())
 
     def problems(self) -> list[str]:
-        """Return a sentence for each part of the sidecar that does not work as it should."""
+        """Return a sentence for each part of the monitor that does not work."""
         alerting = self._notifier.problems if self._notifier else ()
         dropped = self.history.dropped
         lost = f"{dropped.samples} samples and {dropped.lines} log lines were not kept: the disk is too slow"
@@ -314,16 +314,16 @@ class Sidecar:
         return ClusterMember(settings.cluster, settings.project, settings.interval, put=put, recorded=recorded, now=now)
 
     def note(self, incident_id: str, text: str) -> None:
-        """Have a person's note put on an incident; it is written down with the recorder's next turn."""
+        """Queue a person's note on an incident. The recorder writes it in its next turn."""
         self._recorder.put(Noted(incident_id, text))
 
     def health(self) -> list[str]:
-        """Return all `problems`, and why nothing can be recorded now if that is so."""
+        """Return all `problems`, and why incidents cannot be recorded now, if so."""
         problem = self._recorder.known().problem
         return [*([problem] if problem else []), *self.problems()]
 
     def _make_reducer(self, projects: Sequence[str]) -> IncidentReducer:
-        """Take up what the rules knew, if it can be read: without it what happened meanwhile is judged less well."""
+        """Restore the rules' state if it can be read. Without it, events of the meantime are judged less precisely."""
         make = partial(
             IncidentReducer,
             projects,

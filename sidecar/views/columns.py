@@ -1,4 +1,4 @@
-"""The columns of the container table, as data: heading, cell, and when each is given up. Pure."""
+"""The columns of the container table, as data: heading, cell, and when each is dropped. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ENDS = {
 
 @dataclass(frozen=True, slots=True)
 class ContainerRow:
-    """A row: the container, and the values that are not its own."""
+    """A row: the container, and values from elsewhere."""
 
     container: Container
     name: str
@@ -41,11 +41,11 @@ class ContainerRow:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its heading, how it reads a row, and how early it is given up when the screen is narrow.
+    """One column: its heading, how it reads a row, and how early a narrow screen drops it.
 
-    The highest `rank` goes first, 0 stays always; a `quiet` column that has nothing to say in any row goes before all
-    others. `least` keeps a column whose numbers change each refresh from changing its width with them, `most` keeps
-    one of text from pushing the others out.
+    The column with the highest `rank` is dropped first; rank 0 always stays. A `quiet` column without a value in any
+    row is dropped before all others. `least` keeps the width constant while numbers change. `most` keeps a text column
+    from pushing out the others.
     """
 
     title: str
@@ -76,7 +76,7 @@ def _ended(container: Container) -> str:
 
 
 def memory_bar(container: Container, width: int) -> Line:
-    """Draw the working set against the limit; nothing where there is no limit to draw against."""
+    """Draw the working set against the limit; nothing without a limit."""
     percent = container.memory_percent
     if percent is None or not container.memory_limit_bytes:
         return line(" " * width)

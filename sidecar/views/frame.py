@@ -1,6 +1,6 @@
-"""The main screen: top, warnings, incidents, containers, failures and endpoints where there is room, log. Pure.
+"""The main screen: top, warnings, incidents, containers, failures and endpoints if there is room, log. Pure.
 
-One frame serves terminal and pipe; without a height nothing is folded away.
+Terminal and pipe use the same frame. Without a height, nothing is left out.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def frame(scene: Scene, *, width: int, height: int | None, state: ViewState | No
 
 
 class _Frame:
-    """One drawing of the main screen; its parts, and how they share the height."""
+    """One drawing of the main screen: its parts, and how they share the height."""
 
     def __init__(self, scene: Scene, width: int, height: int | None, state: ViewState) -> None:
         self.scene, self.snapshot, self.state = scene, scene.snapshot, state
@@ -152,7 +152,7 @@ class _Frame:
         return f" · by {sort.key} {'▼' if sort.falling != self.state.reverse else '▲'}"
 
     def _of_locust(self, room: int | None) -> Iterator[Line]:
-        """Draw failures, then endpoints, in what room is left."""
+        """Draw failures, then endpoints, in the remaining room."""
         left = 2 * (_MOST_OF_LOCUST + 2) if room is None else room
         failures, endpoints = self.snapshot.failures, self.snapshot.endpoints
         parts = (
@@ -175,7 +175,7 @@ class _Frame:
 
 
 def _without_known_blindness(groups: Sequence[IncidentGroup], snapshot: Snapshot) -> list[IncidentGroup]:
-    """Leave out the incidents of blind spans, which have a line of their own at the top."""
+    """Leave out the incidents of blind spans, which have their own line at the top."""
     said = {span.since for span in snapshot.blind if span.until is None or not span.covered}
     return [group for group in groups if group.root.kind is not IncidentKind.BLIND or group.root.at not in said]
 
@@ -209,7 +209,7 @@ def _as_many_as_fit(blocks: Sequence[list[Line]], room: int) -> Iterator[Line]:
 
 
 def _states(containers: Sequence[Container], width: int) -> Line:
-    """Sum containers up for the heading: what is wrong first, then how many are well."""
+    """Count containers for the heading: problems first, then healthy ones."""
     wrong: dict[tuple[str, str], int] = {}
     for container in containers:
         problem = _BROKEN_STATES.get(container.state) or ("unhealthy" if container.health == "unhealthy" else "")
@@ -228,7 +228,7 @@ def _states(containers: Sequence[Container], width: int) -> Line:
 
 
 def _dimmed(spans: Line) -> Line:
-    """Take the life out of a line, so that old figures do not look like present ones; warnings keep their style."""
+    """Grey out a line, so that old figures do not look current. Warnings keep their style."""
     return tuple(span if span.style in {WARN, ERROR, TITLE} else TextSpan(span.text, DIM) for span in spans)
 
 
@@ -239,7 +239,7 @@ _FEWEST_WARNINGS, _FEWEST_TICKER, _FEWEST_ROWS = 2, 3, 3
 
 @dataclass(slots=True)
 class Shares:
-    """Lines wanted by each part, headings not counted; `shrink_to` takes from them in the order of least harm."""
+    """The lines that each part needs, without headings. `shrink_to` takes lines where that harms least."""
 
     traffic: int  # the host's second line
     warnings: int
@@ -254,7 +254,7 @@ class Shares:
         return self.traffic + self.warnings + self.ticker + self.rows + self.watched + self.logs
 
     def refund(self, spare: int, wanted: Shares) -> None:
-        """Give lines that others left unused to the containers, then to the log, up to what they wanted."""
+        """Give unused lines to the containers, then to the log, as far as they need them."""
         for name in ("rows", "watched", "logs"):
             size: int = getattr(self, name)
             more = max(0, min(spare, getattr(wanted, name) - size))
@@ -262,7 +262,7 @@ class Shares:
             spare -= more
 
     def shrink_to(self, room: int, height: int) -> None:
-        """Give lines up until `room` is enough: those of the log first, those of failures last."""
+        """Drop lines until `room` is enough: those of the log first, those of failures last."""
         for name, least in (
             ("logs", height // _LOG_SHARE),
             ("warnings", max(_FEWEST_WARNINGS, room // _FIFTH)),

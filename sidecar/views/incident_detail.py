@@ -1,4 +1,4 @@
-"""One incident with everything that is known of it, and the list of all. Pure."""
+"""One incident with all known facts. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def group_of(incident_id: str | None, snapshot: Snapshot) -> IncidentGroup | Non
 
 
 def detail(incident: Incident, snapshot: Snapshot, *, width: int, zone: tzinfo | None, now: datetime) -> list[Line]:
-    """Draw an incident: what it is, its facts, what it followed from and what followed, its evidence."""
+    """Draw an incident: description, facts, causes and consequences, evidence."""
     style = STYLES[incident.severity]
     head = f"{MARKS[incident.severity]} {KINDS[incident.kind].label}"
     texts = wrapped(text_for_project(incident, snapshot.project), width, _MOST_ROWS)
@@ -66,7 +66,7 @@ def _when(incident: Incident, zone: tzinfo | None, now: datetime) -> str:
 
 
 def _facts(incident: Incident, snapshot: Snapshot, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
-    """List what is known, the facts that matter most first."""
+    """List the known facts, the most important first."""
     if incident.container:
         full = f" ({incident.container}, {(incident.container_id or '')[:12]})"
         yield "Container", container_of(incident, snapshot) + full
@@ -132,7 +132,7 @@ def _evidence(piece: EvidenceItem, incident: Incident, width: int, zone: tzinfo 
 
 
 def _curve(samples: Sequence[MemorySample], limit: int | None, width: int, zone: tzinfo | None) -> Iterator[Line]:
-    """Draw memory over time as a row of bars, from nothing up to the limit (or the highest, without one)."""
+    """Draw memory over time as a row of bars, from 0 to the limit (without a limit: to the highest value)."""
     room = max(1, width - _LABEL - 2)
     last = samples[-room:]
     top = limit or max(sample.usage_bytes for sample in last) or 1

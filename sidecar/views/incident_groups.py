@@ -1,6 +1,6 @@
-"""Incidents in groups: an incident and what it caused, in one line; failures outlive successes. Pure.
+"""Group incidents: an incident and its consequences in one line. Errors stay longer than infos. Pure.
 
-The ticker shows the gravest and newest groups that there is room for.
+The ticker shows the most serious and newest groups that fit.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class IncidentGroup:
 
     @property
     def severity(self) -> Severity:
-        """The gravest of them all: what an info set off may be an error."""
+        """The highest severity in the group: an info may cause an error."""
         return min((incident.severity for incident in (self.root, *self.consequences)), key=lambda each: _GRAVITY[each])
 
     @property
     def last_sign(self) -> datetime:
-        """When something was last heard of it."""
+        """The time of its last sign."""
         return max(incident.until or incident.at for incident in (self.root, *self.consequences))
 
     @property
@@ -48,7 +48,7 @@ class IncidentGroup:
 
 
 def grouped(snapshot: Snapshot) -> list[IncidentGroup]:
-    """Fold consequences into their causes; newest first. What happened to our own probes is left out."""
+    """Fold consequences into their causes, newest first. Incidents of the kit's own probes are left out."""
     incidents = {incident.id: incident for incident in snapshot.incidents if not incident.helper}
     followers: dict[str, list[Incident]] = {}
     roots = []
@@ -69,7 +69,7 @@ def grouped(snapshot: Snapshot) -> list[IncidentGroup]:
 
 
 def _root(incident: Incident, known: Mapping[str, Incident]) -> Incident:
-    """Follow the causes up to the first one that is known; a ring of causes has no root but the incident itself."""
+    """Follow the causes up to the first known one. In a ring of causes, the root is the incident itself."""
     seen = {incident.id}
     root = incident
     while root.cause is not None and root.cause in known:
@@ -81,24 +81,24 @@ def _root(incident: Incident, known: Mapping[str, Incident]) -> Incident:
 
 
 def current(groups: Iterable[IncidentGroup], now: datetime) -> list[IncidentGroup]:
-    """Keep what still belongs in the ticker: warnings and infos go after a while, errors do not."""
+    """Keep the groups of the ticker: warnings and infos leave after a while, errors stay."""
     return [group for group in groups if group.goes_on or now - group.last_sign <= SHOWN_FOR[group.severity]]
 
 
 def by_gravity(groups: Sequence[IncidentGroup]) -> list[IncidentGroup]:
-    """Order groups for a place in the ticker: errors before warnings before infos, the newest first among equals."""
+    """Order groups for the ticker: errors, then warnings, then infos; the newest first among equals."""
     return sorted(groups, key=lambda group: _GRAVITY[group.severity])
 
 
 def counted(groups: Sequence[IncidentGroup]) -> list[tuple[int, str, Severity]]:
-    """Count groups by severity, the gravest first, as (2, "errors", ERROR)."""
+    """Count groups by severity, the most serious first, as (2, "errors", ERROR)."""
     words = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.INFO: "info"}
     numbers = [(sum(group.severity is each for group in groups), word, each) for each, word in words.items()]
     return [(number, f"{word}{'' if number == 1 else 's'}", each) for number, word, each in numbers if number]
 
 
 def short_name(name: str, snapshot: Snapshot) -> str:
-    """Name a container as the table does, also one that is gone; those of the watched project keep its name."""
+    """Name a container as the table does, even if it is gone. Containers of the watched project keep its name."""
     known = next((container for container in snapshot.containers if container.name == name), None)
     if known is None:
         return name.removeprefix(f"{snapshot.project}-")
@@ -106,19 +106,19 @@ def short_name(name: str, snapshot: Snapshot) -> str:
 
 
 def container_of(incident: Incident, snapshot: Snapshot) -> str:
-    """Name an incident's container shortly; "" for an incident without one."""
+    """Return the short name of an incident's container; "" for an incident without one."""
     return incident.service or "" if incident.container is None else short_name(incident.container, snapshot)
 
 
 def sentence(group: IncidentGroup, snapshot: Snapshot) -> str:
-    """Tell a group in one sentence: the incident's own, what is known only of its consequences, and what followed."""
+    """Describe a group in one sentence: the incident, facts that only its consequences have, and what followed."""
     text = _own(group.root, snapshot) + _loss(group)
     afterwards = _afterwards(group)
     return f"{text} → {afterwards}" if afterwards else text
 
 
 def _loss(group: IncidentGroup) -> str:
-    """Say how many users went with which workers, where the incident itself does not know but a consequence does."""
+    """Return the lost users and workers, if only a consequence knows them."""
     if group.root.workers:
         return ""
     known = next((consequence for consequence in group.consequences if consequence.workers), None)
@@ -139,7 +139,7 @@ def _own(incident: Incident, snapshot: Snapshot) -> str:
 
 
 def _afterwards(group: IncidentGroup) -> str:
-    """Say what followed, each thing once."""
+    """Return what followed, each kind once."""
     words = [KINDS[consequence.kind].afterwards or KINDS[consequence.kind].label for consequence in group.consequences]
     return ", ".join(dict.fromkeys(words))
 
@@ -173,18 +173,18 @@ def summary(groups: Sequence[IncidentGroup], width: int) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class Ticker:
-    """The groups of the ticker, newest first, and how each is drawn; the least grave may not be drawn at all."""
+    """The groups of the ticker, newest first, and their lines. The least serious may be left out."""
 
     groups: Sequence[IncidentGroup]
     blocks: Mapping[str, list[Line]]
 
     @property
     def wanted(self) -> int:
-        """How many lines all of it takes."""
+        """The number of lines of all groups."""
         return sum(map(len, self.blocks.values())) + len(self.groups) - len(self.blocks)
 
     def lines(self, room: int | None) -> list[Line]:
-        """Return as many groups as fit: chosen by gravity, shown newest first, the rest counted in a last line."""
+        """Return as many groups as fit: chosen by severity, shown newest first. A last line counts the rest."""
         if room is None or self.wanted <= room:
             return [row for group in self.groups for row in self.blocks.get(group.root.id, ())]
         chosen: dict[str, list[Line]] = {}
@@ -202,7 +202,7 @@ class Ticker:
 def ticker(
     groups: Sequence[IncidentGroup], snapshot: Snapshot, *, width: int, most: int | None, zone: tzinfo | None
 ) -> Ticker:
-    """Draw the groups; no more than the gravest `most` (None: all), because drawing costs."""
+    """Draw the groups; only the `most` most serious ones (None: all), because drawing costs time."""
     drawn = by_gravity(groups)[:most]
     return Ticker(groups, {group.root.id: block(group, snapshot, width, zone) for group in drawn})
 

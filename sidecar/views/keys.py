@@ -1,4 +1,4 @@
-"""The keys of the live view: one table that acts, makes the help screen and makes the foot line. Pure."""
+"""The keys of the live view: one table for actions, help screen and foot line. Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _ANYTHING = 1_000_000  # further than any list or text is long
 class Key:
     """One row of the table.
 
-    `names` are the keys as the keyboard decodes them, `label` what is printed on them, `does` the help text, `short`
-    the word for the foot line ("" leaves it out), `where` the screens that it works on.
+    `names` are the decoded keys, `label` the text on them. `does` is the help text. `short` is the word in the foot
+    line ("" leaves it out). `where` are the screens on which it works.
     """
 
     names: tuple[str, ...]
@@ -34,7 +34,7 @@ class Key:
 
 
 def pressed(key: str, state: ViewState, snapshot: Snapshot) -> ViewState:
-    """Return the state after a key; one that means nothing here changes nothing."""
+    """Return the state after a key. A key without a meaning here changes nothing."""
     for row in KEYS:
         if key in row.names and state.where in row.where:
             return row.action(state, snapshot)
@@ -42,7 +42,7 @@ def pressed(key: str, state: ViewState, snapshot: Snapshot) -> ViewState:
 
 
 def foot(where: ScreenName) -> list[tuple[str, str]]:
-    """Return what the foot line says on a screen: (key, word)."""
+    """Return the foot line of a screen: (key, word)."""
     keys = [(row.label, row.short) for row in KEYS if row.short and where in row.where]
     return [(_BACK, "back"), *keys] if where is not ScreenName.MAIN else keys
 
@@ -56,7 +56,7 @@ def _pause(state: ViewState, _: Snapshot) -> ViewState:
 
 
 def _open(where: ScreenName) -> Action:
-    """Make the action that opens a screen, or leaves it when it is the one that is open."""
+    """Make the action that opens a screen, or leaves it if it is open."""
 
     def action(state: ViewState, snapshot: Snapshot) -> ViewState:
         if state.where is where:
@@ -73,7 +73,7 @@ def _back(state: ViewState, _: Snapshot) -> ViewState:
 
 
 def _enter(state: ViewState, snapshot: Snapshot) -> ViewState:
-    """Open what is selected: an incident in their list, else the container's log."""
+    """Open the selected incident in the list of incidents, else the selected container's log."""
     if state.where is not ScreenName.INCIDENTS:
         return _log(state, snapshot)
     chosen = _chosen_incident(state, snapshot)
@@ -81,13 +81,13 @@ def _enter(state: ViewState, snapshot: Snapshot) -> ViewState:
 
 
 def _chosen_incident(state: ViewState, snapshot: Snapshot) -> str | None:
-    """Return the incident under the cursor of their list: the first, until one is selected."""
+    """Return the selected incident of the list; the first one, until one is selected."""
     ids = [group.root.id for group in grouped(snapshot)]
     return state.incident if state.incident in ids else next(iter(ids), None)
 
 
 def _log(state: ViewState, snapshot: Snapshot) -> ViewState:
-    """Open the log of the selected container, or of the container that the selected incident is of."""
+    """Open the log of the selected container, or of the selected incident's container."""
     if state.where is ScreenName.LOG:
         return _back(state, snapshot)
     name = (
@@ -110,7 +110,7 @@ def _containers(state: ViewState, snapshot: Snapshot) -> list[Container]:
 
 
 def _move(step: int, *, by_page: bool = False) -> Action:
-    """Make the action that moves the selection of a list, or the text of any other screen."""
+    """Make the action that moves the selection of a list, or scrolls the text of other screens."""
 
     def action(state: ViewState, snapshot: Snapshot) -> ViewState:
         distance = step * state.page if by_page else step

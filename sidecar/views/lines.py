@@ -1,6 +1,6 @@
 """Lines of styled text, measured in terminal cells. Pure.
 
-A style is a name; what it looks like is the business of the terminal's screen. No meaning is carried by a style alone.
+A style is a name; the terminal's screen decides how it looks. No meaning depends on a style alone.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _PRESENTATION = str.maketrans("", "", "\ufe0e\ufe0f")
 
 @dataclass(frozen=True, slots=True)
 class TextSpan:
-    """A piece of text in one style; the text is made harmless when it is put in."""
+    """A piece of text in one style. Control characters are removed on creation."""
 
     text: str
     style: str = ""
 
     def __post_init__(self) -> None:
-        """Make the text harmless and bounded, where it is not already."""
+        """Make the text harmless and bounded."""
         text = self.text
         if text.isascii() and text.isprintable() and len(text) <= MOST_CHARACTERS:
             return
@@ -54,7 +54,7 @@ def line(*parts: str | TextSpan) -> Line:
 
 
 def text_of(spans: Iterable[TextSpan]) -> str:
-    """Return a line's text, without styles and without trailing blanks."""
+    """Return a line's text, without styles and trailing spaces."""
     return "".join(span.text for span in spans).rstrip()
 
 
@@ -64,7 +64,7 @@ def width_of(spans: Iterable[TextSpan]) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """Cut a text to a number of cells, with an ellipsis as its last when something is left off."""
+    """Cut a text to a number of cells. If it was cut, the last cell is an ellipsis."""
     if len(text) <= width and text.isascii():
         return text
     if cell_len(text) <= width:
@@ -89,7 +89,7 @@ def cut_middle(text: str, width: int) -> str:
 
 
 def wrapped(text: str, width: int, most: int) -> list[str]:
-    """Break a text into at most so many rows, between words where that can be; what is left off shows as `…`."""
+    """Break a text into a limited number of rows, between words if possible. `…` marks omitted text."""
     width = max(2, width)
     safe = harmless(text)
     if most == 1:
@@ -101,7 +101,7 @@ def wrapped(text: str, width: int, most: int) -> list[str]:
 
 
 def hanging(lead: TextSpan, text: str, width: int, most: int, style: str = "") -> Iterator[Line]:
-    """Break a text into rows behind a lead, which stands before the first row alone."""
+    """Break a text into rows, with a lead before the first row only."""
     blank = TextSpan(" " * cell_len(lead.text), lead.style)
     for number, row in enumerate(wrapped(text, width - cell_len(lead.text), most)):
         yield (blank if number else lead, TextSpan(row, style))
@@ -128,14 +128,14 @@ def _fitted(spans: Line, width: int) -> Iterator[TextSpan]:
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
-    """Bring a text to exactly a number of cells, cut or filled; `right` puts the filling in front."""
+    """Cut or fill a text to an exact number of cells. `right` fills on the left."""
     shown = cut(text, width)
     filling = " " * (width - cell_len(shown))
     return filling + shown if right else shown + filling
 
 
 def shortened(block: Sequence[Line], rows: int) -> list[Line]:
-    """Keep the first rows of a block of lines; when some are left off, the last one kept ends in `…`."""
+    """Keep the first rows of a block of lines. If rows were left out, the last one ends in `…`."""
     if len(block) <= rows:
         return list(block)
     *before, last = block[:rows]
@@ -144,7 +144,7 @@ def shortened(block: Sequence[Line], rows: int) -> list[Line]:
 
 
 def join_fitting(parts: Iterable[Line], separator: str, width: int) -> Line:
-    """Join as many parts as fit, whole ones only, in order."""
+    """Join as many whole parts as fit, in order."""
     joined: Line = ()
     for part in parts:
         longer = (*joined, TextSpan(separator, DIM), *part) if joined else part
@@ -170,5 +170,5 @@ def plain(lines: Sequence[Line]) -> str:
 
 
 def ascii_only(text: str) -> str:
-    """Replace what the frame draws with by ASCII, for an output that can hold no more."""
+    """Replace drawing characters by ASCII, for an output that supports only ASCII."""
     return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")

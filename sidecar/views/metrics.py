@@ -1,10 +1,11 @@
-"""Everything that Prometheus gets of one moment, under the names that dashboards and alert rules already know.
+"""All metrics for Prometheus at one moment, under the names that dashboards and alert rules already use.
 
-Containers as cAdvisor names them, the run as locust_exporter does, the sidecar itself as `locust_kit_`. Pure.
+Container metrics use cAdvisor's names, run metrics locust_exporter's, and the monitor's own begin with `locust_kit_`.
+Pure.
 
-Prometheus' text format is ours rather than prometheus_client's: that one brings 15 MB of memory, a registry that nobody
-here would use, and a renderer that sorts and escapes each label of each sample at each scrape. The format is a few
-lines, and promtool judges them in a test.
+This module writes Prometheus' text format itself. The library prometheus_client costs 15 MB of memory, has an unused
+registry, and sorts and escapes each label at each scrape. The format is a few lines, and promtool checks them in a
+test.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ class Family:
     lines: list[str] = field(default_factory=list)
 
     def add(self, value: float | None, labels: str = "", suffix: str = "") -> None:
-        """Add a sample; None adds nothing. `labels` are as `labels()` wrote them."""
+        """Add a sample; None adds nothing. `labels` come from `labels()`."""
         if value is not None:
             self.lines.append(f"{self.name}{suffix}{f'{{{labels}}}' if labels else ''} {number(value)}")
 
 
 def labels(values: Mapping[str, str]) -> str:
-    """Write labels, to be put between the braces."""
+    """Write labels, without the braces."""
     return ",".join(f'{name}="{_escaped(value)}"' for name, value in values.items())
 
 
@@ -46,7 +47,7 @@ def joined(first: str, **more: str) -> str:
 
 
 def written(families: Iterable[Family]) -> str:
-    """Write families as one document; those without a sample are left out."""
+    """Write families as one document. Families without samples are left out."""
     parts: list[str] = []
     for family in families:
         if family.lines:
@@ -57,7 +58,7 @@ def written(families: Iterable[Family]) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number as Go reads it: whole ones without a point, all others with every digit that matters."""
+    """Write a number as Go reads it: integers without a point, others with all significant digits."""
     return str(value) if isinstance(value, int) else repr(float(value))
 
 
@@ -78,10 +79,10 @@ def metrics_text(
 
     Args:
         rows: the containers, from `Series.rows()` and for this answer alone.
-        snapshot: the newest one, judged for its freshness; None before the first round.
-        own: what the sidecar says of itself.
-        legacy: add locust_exporter's one name that `promtool check metrics` refuses, for its dashboards
-            (`locust_requests_current_fail_per_sec`; its sound twin ends in `_second`).
+        snapshot: the newest one, with its freshness checked; None before the first round.
+        own: the monitor's metrics about itself.
+        legacy: add locust_exporter's name `locust_requests_current_fail_per_sec` for its dashboards. promtool
+            refuses this name; the valid one ends in `_second`.
     """
     # What is old is not said to be of now: Prometheus marks a series that is missing as such, a frozen one it believes.
     fresh = snapshot is not None and not snapshot.stale
@@ -95,7 +96,7 @@ def metrics_text(
 
 
 def own_families(own: SelfMetrics, snapshot: Snapshot | None) -> list[Family]:
-    """Make the families of the sidecar."""
+    """Make the families of the monitor."""
     fresh = snapshot is not None and not snapshot.stale
     ledger_help = "1 when incidents are written to disk, else 0."
     blind_help = "Time in which a source gave no data and nothing was filled in later."
@@ -119,7 +120,7 @@ def own_families(own: SelfMetrics, snapshot: Snapshot | None) -> list[Family]:
 
 
 def _health(snapshot: Snapshot | None) -> list[Family]:
-    """Make the families of the health checks; without samples when there are no checks."""
+    """Make the families of the health checks; without samples if there are no checks."""
     up = Family("locust_kit_endpoint_up", "gauge", "1 when an endpoint answered the last check, else 0.")
     took = Family("locust_kit_endpoint_response_seconds", "gauge", "How long an endpoint took to answer.")
     for endpoint in snapshot.health if snapshot else ():
@@ -186,7 +187,7 @@ _SIZES: tuple[tuple[str, str, Callable[[StatsReading], int]], ...] = (
 
 
 def container_families(rows: Iterable[ContainerSeries], *, fresh: bool) -> list[Family]:
-    """Make the families of all containers; without `fresh`, only what a counter had reached."""
+    """Make the families of all containers; without `fresh`, only the counters."""
     totals = {total_name: Family(name, "counter", text) for total_name, (name, text, _) in _TOTALS.items()}
     kills = Family("container_oom_events_total", "counter", "OOM kills of the container, all starts together.")
     seen = Family("container_last_seen", "gauge", "When the container was last seen running, in seconds since 1970.")
@@ -221,7 +222,7 @@ def _add_totals(families: dict[str, Family], row: ContainerSeries, who: str) -> 
 
 
 def _who(listed: Listed) -> str:
-    """Write the labels of a container. cAdvisor's id is the cgroup's path, which under cgroupfs is this."""
+    """Write the labels of a container. Its id is the cgroup's path under cgroupfs, as in cAdvisor."""
     return labels(
         {
             "id": f"/docker/{listed.id}",
@@ -251,7 +252,7 @@ _ROW: tuple[_Column, ...] = (
 
 
 def locust_families(snapshot: Snapshot | None, *, legacy: bool) -> list[Family]:
-    """Make the families of the run; only `locust_up` when the master gives no figures."""
+    """Make the families of the run; only `locust_up` if the master gives no figures."""
     locust = snapshot.locust if snapshot else None
     up = Family("locust_up", "gauge", "1 when the master answers with its statistics, else 0.")
     up.add(int(locust is not None))

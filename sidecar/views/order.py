@@ -1,4 +1,4 @@
-"""The ways to order the containers, as data, and the worst first. Pure."""
+"""The sort orders of the containers, as data. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CALM_ENDS = frozenset({ExitReason.STOPPED.value, ExitReason.FINISHED.value})
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """A way to order: its key, what it is called, the value it goes by (None: last), and its first direction."""
+    """A sort order: its key, its name, the value (None: last), and the first direction."""
 
     key: str
     title: str
@@ -25,7 +25,7 @@ class Sort:
 
 
 def badness(container: Container) -> int:
-    """Rank a container: 2 is broken, 1 needs a look, 0 is fine."""
+    """Rank a container: 2 is broken, 1 needs attention, 0 is fine."""
     if container.state in {"exited", "dead"} and container.exit_reason in _CALM_ENDS:
         return 1
     if container.state in {"exited", "dead", "restarting"} or container.health == "unhealthy":
@@ -37,7 +37,7 @@ def badness(container: Container) -> int:
 
 
 def is_high(container: Container) -> bool:
-    """Tell whether a container's memory is near its limit."""
+    """Return whether a container's memory is near its limit."""
     return bool(container.memory_limit_bytes) and (container.memory_percent or 0) >= MEMORY_PERCENT
 
 
@@ -51,12 +51,12 @@ def users_by_container(locust: Locust | None) -> Users:
 
 
 def is_watched(container: Container, snapshot: Snapshot) -> bool:
-    """Tell whether a container belongs to the other project in the view (WATCH_PROJECT)."""
+    """Return whether a container belongs to the other project in the view (WATCH_PROJECT)."""
     return snapshot.watched is not None and container.project == snapshot.watched != snapshot.project
 
 
 def ordered(snapshot: Snapshot, sort: str, *, reverse: bool) -> tuple[list[Container], list[Container]]:
-    """Return the stack's containers and those of the watched project, each in the order asked for."""
+    """Return the stack's containers and those of the watched project, each sorted."""
     own = [container for container in snapshot.containers if not is_watched(container, snapshot)]
     watched = [container for container in snapshot.containers if is_watched(container, snapshot)]
     users = users_by_container(snapshot.locust)
@@ -64,7 +64,7 @@ def ordered(snapshot: Snapshot, sort: str, *, reverse: bool) -> tuple[list[Conta
 
 
 def _sorted(containers: Sequence[Container], users: Users, key: str, *, reverse: bool) -> list[Container]:
-    """Sort by a key, equal ones by name; what has no value is last in either direction."""
+    """Sort by a key, then by name. Rows without a value are last in both directions."""
     by_name = sorted(containers, key=_worst)
     sort = SORTS_BY_KEY.get(key)
     if sort is None or sort.key == WORST:

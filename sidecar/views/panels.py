@@ -15,7 +15,7 @@ _COUNT, _RATE, _TIME, _LAST = 9, 8, 9, 9
 
 
 def failures(rows: Sequence[Failure], width: int, zone: tzinfo | None) -> Iterator[Line]:
-    """Draw the failures, each on one line: how often, when last, what it was, where."""
+    """Draw the failures, each on one line: count, last time, error, request."""
     yield line(TextSpan(f"{'TIMES':>{_COUNT}}  {'LAST':<{_LAST}} ERROR · REQUEST", TITLE))
     for row in sorted(rows, key=lambda row: -row.occurrences):
         last = units.clock(row.last_seen, zone) or units.UNKNOWN
@@ -31,7 +31,7 @@ def failures(rows: Sequence[Failure], width: int, zone: tzinfo | None) -> Iterat
 
 
 def remote_workers(rows: Sequence[Worker]) -> Iterator[Line]:
-    """Draw the workers of other machines from the master's figures: they have no row among the containers."""
+    """Draw the workers of other machines from the master's figures. They have no row in the container table."""
     yield line(TextSpan(f"{'USERS':>{_COUNT}} {'CPU':>{_RATE}} {'MEMORY':>{_TIME}}  STATE     WORKER", TITLE))
     for row in sorted(rows, key=lambda row: row.id):
         yield line(
@@ -62,7 +62,7 @@ _MOST_ROWS = 12  # of one entry, where entries are wrapped
 
 
 def said(entry: LogLine) -> tuple[str, str]:
-    """Return an entry's text as it is shown, and its style; its level is a word, not a colour alone."""
+    """Return an entry's shown text and style. Its level is a word, not only a colour."""
     text = harmless(entry.text)
     prefixed = _LOCUST_LOG.match(text)
     level, rest = (prefixed[1], f"{prefixed[2]}: {prefixed[3]}") if prefixed else ("", text)

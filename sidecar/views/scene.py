@@ -1,4 +1,4 @@
-"""What a drawing is made of: the Snapshot and its moment, and what the person has chosen to look at."""
+"""The input of a drawing: the Snapshot and its moment, and the person's choices."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class ScreenName(StrEnum):
 class ViewState:
     """Screen, order, selection and scrolling.
 
-    `trail` are the screens that lead back. `sort` is the key of a way to order (order.py), `reverse` turns it round.
-    `container` is the selected container's full name (a name outlives a replaced container), `incident` an id.
-    `scroll` is how many lines the screen's text is moved: down from its top, or for a log back from its end.
-    `page` and `reach` are what the last drawing found: how many lines a page has, and the largest `scroll` of use.
+    `trail` are the screens that lead back. `sort` is the key of a sort order (order.py), `reverse` reverses it.
+    `container` is the selected container's full name (a replaced container keeps its name), `incident` an id.
+    `scroll` is the number of scrolled lines: from the top, or for a log from the end. `page` and `reach` are from the
+    last drawing: the lines of a page, and the largest useful `scroll`.
     """
 
     where: ScreenName = ScreenName.MAIN
@@ -48,7 +48,7 @@ class ViewState:
 
 @dataclass(frozen=True, slots=True)
 class ContainerLog:
-    """One container's last log lines, oldest first; `problem` is the reason why there are no newer ones."""
+    """One container's last log lines, oldest first. `problem` is the reason why newer ones are missing."""
 
     container: str
     lines: tuple[LogLine, ...] = ()
@@ -60,9 +60,9 @@ class ContainerLog:
 class Scene:
     """A Snapshot and the moment it is drawn at.
 
-    `now` is the moment of drawing and `zone` the zone for times (None: the machine's own). `problem` says why there is
-    no newer Snapshot, when the view could not get one. `paused` says that the Snapshot is held on purpose; `missed` is
-    how many incidents came since. `log` and `incident` are what the screens of the same names show in full.
+    `now` is the moment of drawing, `zone` the zone for times (None: the machine's own). `problem` says why the view
+    could not get a newer Snapshot. `paused`: the user paused the view; `missed` is the number of incidents since then.
+    `log` and `incident` are the content of the screens of these names.
     """
 
     snapshot: Snapshot
@@ -76,18 +76,18 @@ class Scene:
 
     @property
     def as_of(self) -> datetime:
-        """The moment up to which the Snapshot can speak: now, unless it is old or held."""
+        """The moment that the Snapshot covers: now, unless it is old or paused."""
         return self.snapshot.at if self.paused or self.snapshot.stale else self.now
 
     @property
     def read_at(self) -> datetime:
-        """The moment that the containers' figures are of."""
+        """The moment of the containers' figures."""
         return self.snapshot.engine_read_at or self.as_of if self.snapshot.stale else self.as_of
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A screen's lines, and what the keys need to know of it: lines of a page, the largest scroll of use."""
+    """A screen's lines, and what the keys need: the lines of a page, and the largest useful scroll."""
 
     lines: Sequence[Line]
     page: int = 1

@@ -48,7 +48,7 @@ _SIGNS = (
 
 
 def draw(scene: Scene, state: ViewState, *, width: int, height: int, aside: str = "") -> Drawing:
-    """Draw the screen that the state says, filled to the height; `aside` stands behind the keys in the foot line."""
+    """Draw the screen of the state, filled to the height. `aside` follows the keys in the foot line."""
     footer = _foot(scene, state, width, aside)
     if state.where is ScreenName.MAIN:
         main = frame(scene, width=width, height=height - 1, state=state)
@@ -57,7 +57,7 @@ def draw(scene: Scene, state: ViewState, *, width: int, height: int, aside: str 
 
 
 def with_footer(lines: Sequence[Line], footer: Line, width: int, height: int) -> list[Line]:
-    """Put a line at the very bottom of a screen, below lines that leave room for it."""
+    """Put a line at the bottom of a screen, below lines that leave room for it."""
     filling: list[Line] = [()] * (height - 1 - len(lines))
     return [*lines[: height - 1], *filling, fit(footer, width)]
 
@@ -76,7 +76,7 @@ class _Text:
         self.head = [top.title(scene, width, name), *_problem(scene, width), *_alarm(scene, state, width)]
 
     def drawing(self, title: str, body: Sequence[Line], footer: Line, *, from_end: bool = False) -> Drawing:
-        """Cut out of the body what fits, and say in the heading which part that is."""
+        """Cut the body to what fits, and name the part in the heading."""
         room = max(1, self.height - len(self.head) - 2)
         reach = max(0, len(body) - room)
         scroll = min(self.scroll, reach)
@@ -97,7 +97,7 @@ def _problem(scene: Scene, width: int) -> Iterator[Line]:
 
 
 def _alarm(scene: Scene, state: ViewState, width: int) -> Iterator[Line]:
-    """Say a failure that has just happened, so that it is not missed while another screen is open."""
+    """Show a failure that has just happened, also while another screen is open."""
     if state.where is ScreenName.INCIDENTS:
         return
     group = newest_error(grouped(scene.snapshot), scene.as_of - _ALARM)
@@ -131,7 +131,7 @@ def _log(scene: Scene, state: ViewState, width: int, height: int, footer: Line) 
 
 
 def _log_age(log: ContainerLog, scene: Scene, state: ViewState) -> str:
-    """Say when the lines were read, where they are not of now, and why they are not."""
+    """Return when the lines were read and why they are old, if they are old."""
     reasons = ["PAUSED"] if scene.paused else []
     reasons += ["STALE"] if log.problem else []
     if not reasons and not state.scroll:
@@ -157,7 +157,7 @@ def _locust(scene: Scene, state: ViewState, width: int, height: int, footer: Lin
 
 
 def _incidents(scene: Scene, state: ViewState, width: int, height: int, footer: Line) -> Drawing:
-    """Draw all that the Snapshot holds, with a cursor; a page at a time, one line each."""
+    """Draw all incidents of the Snapshot with a cursor, a page at a time, one line each."""
     groups = grouped(scene.snapshot)
     head = [top.title(scene, width, "incidents"), *_problem(scene, width)]
     room = max(1, height - len(head) - 2)
@@ -188,7 +188,7 @@ def _incident(scene: Scene, state: ViewState, width: int, height: int, footer: L
 
 
 def _shown_incident(scene: Scene, state: ViewState) -> Incident | None:
-    """Take the record with all its evidence, unless the Snapshot has a newer revision of it."""
+    """Return the record with all its evidence, unless the Snapshot has a newer revision."""
     group = group_of(state.incident, scene.snapshot)
     everyone = (group.root, *group.consequences) if group else ()
     known = [

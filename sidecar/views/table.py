@@ -24,7 +24,7 @@ _QUIET_RANK = 20
 
 @dataclass(frozen=True, slots=True)
 class TableGroup:
-    """Containers to draw one after the other, and how many lines they may take (None: as many as they need)."""
+    """Containers to draw, and the number of lines that they may take (None: as many as they need)."""
 
     containers: Sequence[Container]
     rows: int | None
@@ -32,7 +32,7 @@ class TableGroup:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What all groups share: who has which users, the selected container's name, the order, the moment, the width."""
+    """What all groups share: users by container, the selected container, the order, the moment, the width."""
 
     locust: Locust | None
     now: datetime
@@ -50,7 +50,7 @@ class _Window:
 
 
 def tables(groups: Sequence[TableGroup], look: Look) -> tuple[Line, list[list[Line]]]:
-    """Draw the head line and each group's lines; what does not fit is folded into a group's last line."""
+    """Draw the head line and each group's lines. Rows that do not fit are counted in a group's last line."""
     windows = [_window(group, look.selected) for group in groups]
     names = names_of([container for group in groups for container in group.containers])
     users = users_by_container(look.locust)
@@ -79,7 +79,7 @@ def tables(groups: Sequence[TableGroup], look: Look) -> tuple[Line, list[list[Li
 
 
 def _window(group: TableGroup, selected: str | None) -> _Window:
-    """Choose what is shown: the page of the list that holds the selected container."""
+    """Choose the page with the selected container."""
     everyone, rows = group.containers, group.rows
     if rows is None or len(everyone) <= rows:
         return _Window(everyone, 0, ())
@@ -90,7 +90,7 @@ def _window(group: TableGroup, selected: str | None) -> _Window:
 
 
 def names_of(containers: Sequence[Container]) -> dict[str, str]:
-    """Name each container by service and number, without the number where a service has just one container."""
+    """Name each container by service and number, without the number if the service has only one container."""
     sizes = Counter((container.project, container.service) for container in containers)
     return {
         container.name: container.service
@@ -120,7 +120,7 @@ def _head(columns: Sequence[Column], widths: Mapping[str, int], look: Look) -> L
 
 
 def _heading(column: Column, look: Look) -> str:
-    """Name a column, with the arrow of the order when the rows are sorted by it."""
+    """Name a column, with an arrow if the rows are sorted by it."""
     sort = SORTS_BY_KEY.get(look.sort)
     if sort is None or not column.title or sort.title != column.title:
         return column.title
@@ -159,7 +159,7 @@ def _spaced(parts: Sequence[Sequence[TextSpan]], gap_cells: int, cursor: str) ->
 def _layout(
     rows: Sequence[ContainerRow], look: Look
 ) -> tuple[list[Column], dict[str, int], Mapping[str, list[TextSpan]]]:
-    """Choose the columns that fit, and their widths: what is left over makes the memory bar longer."""
+    """Choose the columns that fit, and their widths. The memory bar gets the remaining width."""
     cells = {column.title: [column.cell(row) for row in rows] for column in COLUMNS}
     widths = {column.title: _wanted(column, cells[column.title], look) for column in COLUMNS}
     bar = _LEAST_ROOMY_BAR if look.width >= ROOMY_COLUMNS else _LEAST_BAR
@@ -184,7 +184,7 @@ def _wanted(column: Column, cells: Sequence[TextSpan], look: Look) -> int:
 
 
 def _rank(column: Column, rows: Sequence[ContainerRow], look: Look) -> int:
-    """Rank a column for giving up; the one that the rows are sorted by stays."""
+    """Rank a column for dropping. The sorted column stays."""
     sort = SORTS_BY_KEY.get(look.sort)
     if sort is not None and sort.title == column.title:
         return 0

@@ -34,7 +34,7 @@ _BLIND_MATTERS = timedelta(hours=1)  # after that a gap that was not made up for
 
 
 def title(scene: Scene, width: int, screen: str = "") -> Line:
-    """Draw the title: whose stack this is and, never cut off, whether what is shown is live."""
+    """Draw the title: the stack, and whether the view is live, which is never cut off."""
     names = [("Locust Kit", TITLE), (scene.snapshot.project, "")]
     if scene.snapshot.watched:
         names.append((f"+ {scene.snapshot.watched}", ""))
@@ -66,7 +66,7 @@ def _state(scene: Scene, detail: int) -> Line:
 
 
 def run(scene: Scene, width: int) -> Iterator[Line]:
-    """Draw the run and its verdict so far, with the gravest reasons."""
+    """Draw the run and its verdict so far, with the most serious reasons."""
     snapshot, moment = scene.snapshot, scene.as_of
     current, verdict = snapshot.run, snapshot.verdict
     if current is None and verdict is None:
@@ -100,7 +100,7 @@ def _reasons(verdict: VerdictSoFar, width: int) -> Iterator[Line]:
 
 
 def blind(scene: Scene, width: int) -> Iterator[Line]:
-    """Draw the blind spans: those that last first, then those that were never made up for."""
+    """Draw the blind spans: ongoing ones first, then those that were not made up for."""
     spans = _blind_that_matter(scene.snapshot, scene.as_of)
     for number, span in enumerate(spans[:_MOST_BLIND]):
         # The text says from when to when; how long something goes on is for us to say.
@@ -124,7 +124,7 @@ def _blind_that_matter(snapshot: Snapshot, moment: datetime) -> list[Blind]:
 
 
 def locust(snapshot: Snapshot, width: int) -> Iterator[Line]:
-    """Draw the master's figures, or the reason for their absence."""
+    """Draw the master's figures, or why they are missing."""
     figures = snapshot.locust
     if figures is None:
         yield line(_label("Locust"), TextSpan(f"no data: {snapshot.locust_error or 'not read yet'}", WARN))
@@ -154,12 +154,12 @@ def _locust_parts(figures: Locust) -> list[Line]:
 
 
 def is_active(figures: Locust) -> bool:
-    """Tell whether a run is under way, so that the master's rates are of this moment."""
+    """Return whether a run is active, so that the master's rates are current."""
     return figures.state in {"spawning", "running", "cleanup", "stopping"}
 
 
 def host(figures: Host | None, width: int) -> Iterator[Line]:
-    """Draw the machine's figures on one line, or two where one is too short."""
+    """Draw the machine's figures on one line, or two if one is too short."""
     label = _label("Host")
     if figures is None:
         yield line(label, TextSpan("the host's figures could not be read", WARN))
@@ -193,7 +193,7 @@ def host(figures: Host | None, width: int) -> Iterator[Line]:
 
 
 def nodes(members: Sequence[Node], width: int) -> Iterator[Line]:
-    """Draw the machines of a cluster: how many answer, then each one, those in trouble first; on two lines at most."""
+    """Draw the machines of a cluster: how many answer, then each one, problems first; on at most two lines."""
     silent = [node for node in members if not node.answers]
     count = f"{len(members)} nodes" if not silent else f"{len(members) - len(silent)} of {len(members)} nodes answer"
     parts = [line(TextSpan(count, WARN if silent else "")), *map(_node, sorted(members, key=_worst_first))]
@@ -227,7 +227,7 @@ def _node(node: Node) -> Line:
 
 
 def health(snapshot: Snapshot, width: int) -> Iterator[Line]:
-    """Draw the health checks on one line, the failed ones first with their reason; no line without checks."""
+    """Draw the health checks on one line, failed ones first with their reason; no line without checks."""
     if not snapshot.health:
         return
     down = [endpoint for endpoint in snapshot.health if not endpoint.passed]
@@ -250,7 +250,7 @@ def _label(text: str) -> TextSpan:
 
 
 def age_suffix(scene: Scene) -> str:
-    """Say in a heading what its figures are of, when they are not of now."""
+    """Return the age of old figures, for a heading."""
     snapshot, zone = scene.snapshot, scene.zone
     said = []
     if snapshot.stale and snapshot.engine_read_at is not None:

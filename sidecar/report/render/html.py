@@ -1,4 +1,4 @@
-"""A run as one HTML file: no script, nothing fetched from anywhere, for screen and paper, light and dark. Pure."""
+"""A run as one HTML file without scripts or downloads, for screen and paper, light and dark. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Document = Mapping[str, Any]
 
 
 def render(document: Document) -> str:
-    """Return the file. Whatever came from outside is text in it, never markup."""
+    """Return the file. Text from outside is escaped, never markup."""
     from markupsafe import Markup  # noqa: PLC0415  costly, as Jinja2 is
 
     return template("report.html.j2", _bounded, is_html=True).render(
@@ -29,12 +29,12 @@ def render(document: Document) -> str:
 
 
 def _bounded(value: object) -> object:
-    """Bound the length of whatever is no markup of ours."""
+    """Bound the length of every value that is not our own markup."""
     return value if hasattr(value, "__html__") else bounded("" if value is None else str(value), _LONGEST_TEXT)
 
 
 def _charts(document: Document) -> Mapping[str, object]:
-    """Return the charts of each section as markup; "" where there is nothing to draw."""
+    """Return the charts of each section as markup; "" if there is nothing to draw."""
     over_time = [pictures.load, pictures.rate, pictures.latency] if document["timeline"]["at"] else []
     failures = [pictures.failure_types, pictures.failure_endpoints] if document["failure_classes"] else []
     if over_time and failures:
@@ -53,7 +53,7 @@ def _drawn(prefix: str, drawn: Iterable[Picture]) -> object:
 
 
 def _endpoints(document: Document) -> list[tuple[Mapping[str, Any], object, object]]:
-    """Return each endpoint with the p95 of its good and of its failed requests; that which took most time first."""
+    """Return each endpoint with the p95 of successful and failed requests, sorted by total time."""
     times = {(endpoint["method"], endpoint["name"]): endpoint for endpoint in document["times"]["endpoints"]}
 
     def part(end: Mapping[str, Any], name: str) -> object:
@@ -65,9 +65,9 @@ def _endpoints(document: Document) -> list[tuple[Mapping[str, Any], object, obje
 
 
 def svg(picture: Picture, identity: str) -> str:
-    """Return a picture as SVG; `identity` makes its title's id one of its own in the page.
+    """Return a picture as SVG; `identity` makes the id of its title unique in the page.
 
-    Colours are classes, which the page fills in for light, dark and paper.
+    Colours are CSS classes, so the page sets them for light, dark and paper.
     """
     label = f"{identity}-title"
     size = {"viewBox": f"0 0 {_n(picture.width)} {_n(picture.height)}", "role": "img", "aria-labelledby": label}

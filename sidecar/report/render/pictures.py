@@ -20,12 +20,12 @@ Document = Mapping[str, Any]
 
 
 def load(document: Document) -> Picture:
-    """Draw users over time, with what happened meanwhile."""
+    """Draw users over time, with the incidents."""
     return _course(document, "Users and workers", (("users", "users", Role.FIRST), ("workers", "workers", Role.SIXTH)))
 
 
 def rate(document: Document) -> Picture:
-    """Draw requests and failures a second."""
+    """Draw requests and failures per second."""
     columns = (("requests/s", "rps", Role.THIRD), ("failures/s", "fail_per_second", Role.FOURTH))
     return _course(document, "Requests per second", columns)
 
@@ -80,7 +80,7 @@ FILES = {
 
 
 def generators(document: Document) -> Iterator[Picture]:
-    """Draw CPU, throttling and memory of the busiest containers that made the load."""
+    """Draw CPU, throttling and memory of the busiest load generators."""
     busiest = sorted(document["generators"], key=lambda generator: -(generator["cpu_max_percent"] or 0))
     chosen = busiest[:_MOST_GENERATORS]
     at = sorted({moment for generator in chosen for moment in generator["at"]})
@@ -109,7 +109,7 @@ def class_roles(document: Document) -> dict[str, Role]:
 
 
 def marks(document: Document) -> list[ChartMark]:
-    """Return a mark for each incident worth one, in order."""
+    """Return a mark for each important incident, in order."""
     return [
         ChartMark(
             _seconds(document, shown_incident["at"]),
@@ -122,7 +122,7 @@ def marks(document: Document) -> list[ChartMark]:
 
 
 def shown_incidents(document: Document) -> list[Mapping[str, Any]]:
-    """Return the incidents worth a mark: what broke the run, and what is more than a remark."""
+    """Return the important incidents: those that broke the run, and those above severity info."""
     return [
         incident for incident in document["incidents"] if incident["breaks_the_run"] or incident["severity"] != "info"
     ]

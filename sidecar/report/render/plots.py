@@ -24,7 +24,7 @@ Values = Sequence[float | None]
 
 @dataclass(frozen=True, slots=True)
 class ChartSeries:
-    """One series: its name and a value at each moment, None where there is none; stacked ones are filled."""
+    """One series: a name, and a value at each moment or None. Stacked series are filled."""
 
     name: str
     values: Values
@@ -34,7 +34,7 @@ class ChartSeries:
 
 @dataclass(frozen=True, slots=True)
 class ChartMark:
-    """Something that happened, `seconds` after the start; `until` makes it a span."""
+    """An event, `seconds` after the start. `until` makes it a span."""
 
     seconds: float
     text: str
@@ -44,7 +44,7 @@ class ChartMark:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The rectangle in which values are drawn, and what its sides stand for."""
+    """The rectangle in which values are drawn, and the ranges of its axes."""
 
     left: float
     top: float
@@ -54,11 +54,11 @@ class Frame:
     highest: float
 
     def x(self, seconds: float) -> float:
-        """Return where a moment is."""
+        """Return the x position of a moment."""
         return self.left + self.width * (seconds / self.seconds if self.seconds else 0.0)
 
     def y(self, value: float) -> float:
-        """Return where a value is."""
+        """Return the y position of a value."""
         return self.top + self.height * (1 - value / self.highest)
 
 
@@ -74,11 +74,11 @@ def over_time(
     """Draw lines, or areas on top of each other, over the seconds of a run.
 
     Args:
-        title: what it shows.
+        title: its title.
         at: seconds since the start, rising.
         chart_series: the series.
         unit: of the values.
-        marks: what happened meanwhile.
+        marks: the incidents.
         height: of the whole picture.
     """
     highest = nice(max(_highest(chart_series), 1e-9))
@@ -97,7 +97,7 @@ def over_time(
 
 
 def bars(title: str, rows: Sequence[tuple[str, int, Role]], *, total: int | None = None) -> Picture:
-    """Draw bars with their counts, one below the other; with a total, their shares of it, too."""
+    """Draw bars with their counts, one below the other; with a total, also their shares."""
     names = [_cut(name) for name, _, _ in rows]
     left = 12 + _LETTER * 1.02 * max([8, *map(len, names)])
     most = max([1, *(count for _, count, _ in rows)])
@@ -160,7 +160,7 @@ def _grid(frame: Frame) -> Iterator[Shape]:
 
 
 def _lines(frame: Frame, at: Sequence[float], series: ChartSeries) -> Iterator[Shape]:
-    """Yield a line for each stretch without a gap; a lone value is a dot."""
+    """Yield a line for each stretch without a gap; a single value is a dot."""
     stretch: list[tuple[float, float]] = []
     for seconds, value in [*zip(at, series.values, strict=True), (0.0, None)]:
         if value is not None:
@@ -228,11 +228,11 @@ def _cut(name: str) -> str:
 def by_step(
     title: str, steps: Sequence[str], panels: Sequence[tuple[str, Sequence[ChartSeries]]], *, marked: int | None = None
 ) -> Picture:
-    """Draw panels below each other over the same steps, one of which may be marked.
+    """Draw panels below each other over the same steps. One step may be marked.
 
     Args:
-        title: what it shows.
-        steps: what the steps are called.
+        title: its title.
+        steps: the names of the steps.
         panels: (title, series) of each.
         marked: the place of the step to mark.
     """
@@ -254,7 +254,7 @@ def by_step(
 
 
 def _is_clock(shape: Shape, picture: Picture) -> bool:
-    """Tell whether a shape is a label of the axis of time."""
+    """Return whether a shape is a label of the time axis."""
     return isinstance(shape, TextLabel) and shape.y > picture.height - _BOTTOM + 10
 
 

@@ -1,4 +1,4 @@
-"""A picture as PNG, for those who want a file: the same shapes, in the colours of paper, twice as large."""
+"""A picture as a PNG file: the same shapes in the colours of paper, at double size."""
 
 from __future__ import annotations
 
@@ -83,6 +83,6 @@ def _scaled(points: tuple[Point, ...]) -> list[tuple[float, float]]:
 
 
 def _mixed(role: Role, opacity: float) -> tuple[int, int, int]:
-    """Return the colour on paper: nothing lies behind our areas that would have to show through."""
+    """Return the colour on paper. Areas are opaque: nothing lies behind them."""
     red, green, blue = (round(opacity * part + (1 - opacity) * 255) for part in COLOURS[role])
     return red, green, blue

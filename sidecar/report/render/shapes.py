@@ -1,4 +1,4 @@
-"""What a picture is made of: shapes with a role instead of a colour, so that each writer has its own. Pure.
+"""The parts of a picture: shapes with a role instead of a colour, so each writer picks its own colours. Pure.
 
 Lengths are in px of the whole picture, from its upper left corner.
 """
@@ -12,7 +12,7 @@ Point = tuple[float, float]
 
 
 class Role(StrEnum):
-    """What a shape stands for. Series have their own, so that one class or figure looks alike in every picture."""
+    """The role of a shape. Each series has a role, so a class or figure looks the same in every picture."""
 
     INK = "ink"
     FAINT = "faint"
@@ -44,7 +44,7 @@ class Polyline:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A filled shape, half seen through."""
+    """A filled, half transparent shape."""
 
     points: tuple[Point, ...]
     role: Role
@@ -82,7 +82,7 @@ Shape = Polyline | Area | Box | TextLabel
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture, and in words what it shows for those who cannot see it."""
+    """A picture, with a description for people who cannot see it."""
 
     width: float
     height: float

@@ -1,4 +1,4 @@
-"""The templates beside this file (`*.j2`): what a report looks like, and the forms that need little more than one.
+"""The templates beside this file (`*.j2`), and the report formats that need little more than a template.
 
 HTML is in html.py.
 """
@@ -55,7 +55,7 @@ def template(name: str, finalize: Callable[[object], object] | None = None, *, i
 
 
 def bounded(text: str, longest: int) -> str:
-    """Return a text of at most this length, and "…" where it goes on."""
+    """Return a text of at most this length, with "…" if it was cut."""
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
@@ -64,10 +64,10 @@ def _number(value: object, spec: str, unit: str) -> str:
 
 
 def junit(document: Mapping[str, Any]) -> bytes:
-    """Return the file: a check that is only reported is a skipped case; a broken measurement is an error.
+    """Return the file. A threshold that is only reported is a skipped case; a broken measurement is an error.
 
-    The file is valid by both JUnit schemas. Ant's allows no text in a case that passes, so the figures stand in
-    `system-out`.
+    The file is valid by both JUnit schemas. Ant's schema allows no text in a passing case, so `system-out` has the
+    figures.
     """
     return (template("junit.xml.j2").render(document) + "\n").encode()
 
@@ -78,7 +78,7 @@ _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """Return the text; what goes beyond the limit is cut at a line, and said."""
+    """Return the text. Beyond the limit it is cut at a line, with a note."""
     everything = {"method": "", "name": "all", **document["figures"]}
     rows = {"everything": everything, "failed": failure_rows(document)}
     written = template("report.md.j2", _plain_markdown).render({"comparison": None, **document}, **rows)
@@ -93,7 +93,7 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 
 def _plain_markdown(text: object) -> str:
-    """Return a text that Markdown shows as it is, in one line of bounded length."""
+    """Return a text that Markdown shows unchanged, in one line of bounded length."""
     return bounded(str(text), _LONGEST_CELL).translate(_SPECIAL)
 
 

@@ -1,1 +1,1 @@
-"""The runs on the disk: reading a run's folder, and putting it together with what the ledger holds of its time."""
+"""The runs on disk: read a run's folder, and join it with the ledger's data of that time."""

@@ -1,7 +1,7 @@
-"""Reports from the disk alone, for when no sidecar runs: `python3 -m sidecar.report.runs [RUN_ID [ASK]]` prints JSON.
+"""Reports from the disk alone, if no monitor runs: `python3 -m sidecar.report.runs [RUN_ID [ASK]]` prints JSON.
 
-ASK is a JSON object of what reports.Ask has. Runs in a short-lived container with the volumes `runs` and `ledger`;
-PROJECT and INTERVAL are in its environment.
+ASK is a JSON object with the fields of reports.Ask. It runs in a short-lived container with the volumes `runs` and
+`ledger`. PROJECT and INTERVAL are in its environment.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The record of a run from the disk: what the plugin wrote (its run_recorder.py), and what the ledger holds."""
+"""Make the record of a run from disk: the plugin's files (its run_recorder.py) and the ledger."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def gather(
     clock: Callable[[], datetime],
     look_seconds: float,
 ) -> RunRecord:
-    """Return all that is on the disk of a run; `look_seconds` is how often the monitor looks at the containers.
+    """Return the record of a run from disk. `look_seconds` is the interval of the monitor's rounds.
 
     Raises:
-        NoSuchRunError: there is none of this id.
+        NoSuchRunError: no run has this id.
 
     """
     record = replace(read(runs, run_id, clock()), look_seconds=look_seconds)
@@ -97,12 +97,12 @@ def gather(
 
 
 def _concerns(incident: Incident, run_id: str) -> bool:
-    """Tell whether an incident has to do with a run. A share of failures is of the run whose requests failed alone."""
+    """Return whether an incident belongs to a run. A share of failures belongs to the run with these failures."""
     return incident.kind is not IncidentKind.FAILURE_RATIO or incident.run_id in (None, "", run_id)
 
 
 def read(runs: Path, run_id: str, now: datetime) -> RunRecord:
-    """Return what the plugin wrote of a run, whole or not.
+    """Return the plugin's files of a run, even if incomplete.
 
     Raises:
         NoSuchRunError: there is no folder of this id.
@@ -143,7 +143,7 @@ def _time(text: object) -> datetime | None:
 
 
 def last_change(run: Path) -> datetime | None:
-    """Return when the plugin last wrote to a run's folder; None when there is nothing of it."""
+    """Return when the plugin last wrote to a run's folder; None if the folder is missing."""
     times = []
     for name in ("run.json", "timeline.ndjson", "end.json"):
         try:
@@ -154,7 +154,7 @@ def last_change(run: Path) -> datetime | None:
 
 
 def document(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; empty when it cannot be read, or is no object."""
+    """Return the JSON object in a file; empty if it cannot be read or is not an object."""
     try:
         content = strict_json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -163,13 +163,13 @@ def document(path: Path) -> dict[str, Any]:
 
 
 def _meters(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what the workers measured, by meter; what is no object is left out."""
+    """Return what the workers measured, by meter; other values than objects are left out."""
     meters = row.get("meters")
     return {name: of for name, of in (meters if isinstance(meters, dict) else {}).items() if isinstance(of, dict)}
 
 
 def _moments(path: Path) -> Iterator[Moment]:
-    """Yield the lines of the timeline, the last one always; one that is cut off or of another form is left out."""
+    """Yield the lines of the timeline, always including the last one. Incomplete and invalid lines are left out."""
     try:
         with path.open("rb") as file:
             count = sum(1 for _ in file)

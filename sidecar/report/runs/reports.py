@@ -1,4 +1,4 @@
-"""The report of each run: made when it is asked for, and kept beside the run once nothing in it can change."""
+"""The report of each run: made on request, and stored beside the run once it cannot change any more."""
 
 from __future__ import annotations
 
@@ -30,14 +30,10 @@ _MOST_CAUGHT_UP = 20
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """How a report is to be. One that is not as usual is not kept.
+    """What a request asks of a report. Only a plain report is stored.
 
-    Attributes:
-        anew: made even where one is kept.
-        judge: words by which to judge instead of the run's own.
-        baseline: the id of a run to compare with, "" for none.
-        users: a number of users to give settings for; 0 for none.
-
+    `anew` makes the report even if one is stored. `judge` holds criteria that replace the run's own. `baseline` is the
+    id of a run to compare it with, or "". `users` is a number of users to size for; 0 means multiples of the run's own.
     """
 
     anew: bool = False
@@ -51,17 +47,17 @@ PLAIN, ANEW = Ask(), Ask(anew=True)
 
 @dataclass
 class Reports:
-    """Makes reports over a folder of runs and a ledger; from any thread.
+    """Makes reports of a folder of runs and a ledger, from any thread.
 
     Attributes:
         runs: where the plugin keeps a folder for each run.
-        archive: the ledger; None when there is none.
+        archive: the ledger; None without a ledger.
         project: the Compose project.
         clock: the time of day.
         kit_version: this kit's own version, for the report.
-        look_seconds: how often the sidecar looks at the containers.
-        unwritten: a sentence on what of a run, by its id and its end, is not on the disk; "" for nothing.
-        recording_error: why the monitor cannot record incidents now; "" when it can.
+        look_seconds: the interval of the monitor's rounds.
+        unwritten: returns what is missing on disk of a run, by its id and end; "" if nothing is.
+        recording_error: why the monitor cannot record incidents now; "" if it can.
 
     """
 
@@ -119,11 +115,11 @@ class Reports:
         return made
 
     def word(self, run_id: str) -> tuple[str, tuple[str, ...]] | None:
-        """Return verdict and reasons of a run that was judged for good; None for any other. Touches no disk."""
+        """Return verdict and reasons of a run whose verdict is final; None for other runs. Reads no disk."""
         return self._words.get(run_id)
 
     def newest_host(self) -> str:
-        """Return the target of the newest run; "" without one, and where its classes have several."""
+        """Return the target of the newest run; "" without a run, or if its classes have several."""
         newest = next(reversed(self.ids()), "")
         host = str(disk.document(self.runs / newest / "run.json").get("host") or "") if newest else ""
         return host if host.startswith(("http://", "https://")) else ""
@@ -155,7 +151,7 @@ class Reports:
         return {"schema_version": 1, "runs": runs, "unreadable": unreadable}
 
     def catch_up(self) -> None:
-        """Judge the newest runs that are over and were not judged for good; again once their incidents are recorded."""
+        """Judge the newest ended runs without a final verdict, and again once their incidents are recorded."""
         recorded_until = self.archive.recorded_until() if self._unrecorded and self.archive else None
         for run_id in [
             run_id for run_id, until in self._unrecorded.items() if recorded_until and until <= recorded_until
@@ -172,11 +168,11 @@ class Reports:
                     _log.warning("a run could not be judged: %s", error.line())
 
     def _is_quiet(self, last: datetime | None) -> bool:
-        """Tell whether a run's last sign is long enough ago for all to be known of it."""
+        """Return whether a run's last sign is old enough that all of it is known."""
         return last is not None and (self.clock() - last).total_seconds() > _SETTLED_SECONDS
 
     def _kept(self, run_id: str) -> dict[str, Any]:
-        """Return the report that was kept, unless there is a newer sign of the run."""
+        """Return the stored report, unless the run has a newer sign."""
         if not disk.RUN_ID.fullmatch(run_id):
             return {}
         path = self.runs / run_id
@@ -204,11 +200,11 @@ class Judge(Repeated):
         super().__init__("judge", first_in_seconds=_LOOK_SECONDS)
 
     def stop(self, patience_seconds: float | None = None) -> None:
-        """Stop looking, once the run that is being judged is."""
+        """Stop after the run that is being judged."""
         super().stop(patience_seconds)
 
     def turn(self) -> float:
-        """Judge what has ended; say once why that cannot be done."""
+        """Judge ended runs; log once why that fails."""
         problem = ""
         try:
             self._reports.catch_up()

@@ -1,4 +1,4 @@
-"""What became of each request that was sent: reported to Locust, or a kind that its figures leave out. Pure."""
+"""Account for each request that was sent: reported to Locust, or one of the kinds that its figures leave out. Pure."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ KINDS = {
     "cut": "cut off when their user stopped",
     "in_flight": "still waiting at the last report",
 }
-"""What became of a request, and how it is said. Together they are all that was sent."""
+"""The outcomes of a request, and their words. Their sum is the number of sent requests."""
 MORE = {"redirects": "redirects", "retries": "retries", "resent": "sent again by geventhttpclient"}
-"""What was sent besides."""
+"""What was sent in addition."""
 _COUNTED = ("unreported", "left", "unanswered", "cut", "in_flight", "raised", *MORE)
 
 
 def account(record: RunRecord, stuck: tuple[Unanswered, ...]) -> dict[str, Any] | None:
-    """Return the account of a run's requests; None where no plugin followed them."""
+    """Return the account of a run's requests; None if no plugin followed them."""
     meter = record.meters.get(METER)
     if not meter:
         return None
@@ -53,7 +53,7 @@ def account(record: RunRecord, stuck: tuple[Unanswered, ...]) -> dict[str, Any] 
 
 
 def warnings(record: RunRecord) -> Iterator[str]:
-    """Yield what the account does not hold."""
+    """Yield what the account cannot contain."""
     meter = record.meters.get(METER) or {}
     for lost in _lost(record, meter):
         last = "before its first report" if lost["requests"] is None else "after its last report"
@@ -65,7 +65,7 @@ def warnings(record: RunRecord) -> Iterator[str]:
 
 
 def _row(row: Mapping[str, Any], stuck: tuple[Unanswered, ...]) -> dict[str, Any]:
-    """Return what became of the requests of one method and name, those that never got an answer apart."""
+    """Return the outcomes of the requests of one method and name; unanswered requests are separate."""
     method, name = str(row.get("method") or ""), str(row.get("name") or "")
     never = next((endpoint for endpoint in stuck if endpoint.key == (method, name)), None)
     counts = {kind: whole(row.get(kind)) for kind in ("unreported", "left", "raised", *MORE)}
@@ -94,7 +94,7 @@ def _sites(meter: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _lost(record: RunRecord, meter: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield each worker that was lost, and how many requests it may have sent after its last report.
 
-    That is None for a worker that was lost before its first report.
+    The number is None for a worker that was lost before its first report.
     """
     workers = meter.get("workers") or {}
     for worker in sorted(record.workers.lost) if meter else ():

@@ -1,7 +1,7 @@
-"""Whether a run's failures have to do with its incidents, from when they came. Pure.
+"""Attribute a run's failures to its incidents, by their times. Pure.
 
-Being near in time is no proof, and the words say so: failures within ten seconds of an incident, against the share of
-the run that these seconds are.
+Failures within ten seconds of an incident are compared with the share of the run that these seconds are. Nearness in
+time is no proof, and the words say so.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _UNRELATED = "The failures came with and without incidents alike: the target or 
 
 @dataclass(frozen=True, slots=True)
 class Attributed:
-    """How a run's failures stand to one incident.
+    """The relation of a run's failures to one incident.
 
     Attributes:
         incident: its id.
         near: failures within ten seconds of it.
         share: of all failures, 0 to 1.
-        time_share: of the run's time that those seconds are, 0 to 1.
-        before_per_minute, after_per_minute: failures a minute outside of them; None where there was no such time.
-        confidence: whether it is what they come from: likely, possible, unlikely; none without a failure.
+        time_share: the share of those seconds in the run's time, 0 to 1.
+        before_per_minute, after_per_minute: failures per minute outside of them; None without such a time.
+        confidence: likely, possible or unlikely to be their cause; none without a failure.
         text: the same in one line.
 
     """
@@ -52,7 +52,7 @@ class Attributed:
 
 
 def attribute(incident: Incident, moments: Sequence[Moment], ends: datetime) -> Attributed | None:
-    """Return how the failures stand to an incident; None without a timeline. `ends` is the run's end."""
+    """Return the relation of the failures to an incident; None without a timeline. `ends` is the run's end."""
     if not moments:
         return None
     begun = moments[0].at
@@ -77,7 +77,7 @@ def attribute(incident: Incident, moments: Sequence[Moment], ends: datetime) -> 
 
 
 def failures_at(moments: Sequence[Moment], at: datetime) -> int:
-    """Return how many requests had failed by then. Locust's reset of its statistics begins anew at 0, this does not."""
+    """Return how many requests had failed by then. A reset of Locust's statistics does not reset this number."""
     total = before = 0
     for moment in moments:
         if moment.at > at:
@@ -118,10 +118,10 @@ def gist(
 
     Args:
         total: how many requests failed.
-        attributed: how they stand to each incident that broke the run.
+        attributed: their relation to each incident that broke the run.
         incidents: how many such incidents there are.
-        of_generator: how many failed for limits of the load machine.
-        watched: whether anybody can tell what happened to the containers.
+        of_generator: how many failed because of limits of the load machine.
+        watched: whether it is known what happened to the containers.
     """
     if not total:
         return "No request failed."

@@ -1,7 +1,7 @@
-"""What a run says about larger ones: what a user and a request cost, and which settings more users would take. Pure.
+"""Size larger runs from a run: the cost of a user and of a request, and the settings for more users. Pure.
 
-Straight lines through what was measured: memory from the workers at rest up to their most, CPU where the users were
-all there. That is an estimate, and says how sure it is.
+The estimate is linear. Memory is measured from idle workers to their peak, CPU while all users were running. Each
+estimate has a confidence.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Measured:
     """What one run showed.
 
     Attributes:
-        users: how many there were at most.
-        workers: how many worker containers there were then.
-        rps: requests a second while all users were there.
+        users: the peak number of users.
+        workers: the number of worker containers.
+        rps: requests per second while all users were running.
         base_bytes: a worker's memory before its users.
         bytes_per_user: what each user adds to it; at least 0.
         cpu_per_user: cores a user takes, in all workers together.
         cpu_per_request_ms: CPU time a request takes; None without requests.
-        steady_seconds: for how long nearly all users were there.
+        steady_seconds: for how long nearly all users were running.
 
     """
 
@@ -53,7 +53,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Settings for so many users, what would be the first limit, and how sure that is (fair or rough)."""
+    """Settings for a number of users, the first limit, and the confidence (fair or rough)."""
 
     users: int
     workers: int
@@ -65,12 +65,12 @@ class Advice:
 
     @property
     def settings(self) -> str:
-        """The settings as they go on the command line."""
+        """The settings as on the command line."""
         return f"WORKERS={self.workers} WORKER_MEMORY={self.worker_memory_mib}M"
 
 
 def measure(moments: Sequence[Moment], series: Sequence[RecordedSeries]) -> Measured | None:
-    """Return what a run showed; None when nobody watched its workers, or there were no users."""
+    """Return the measured figures; None if nobody watched the workers, or without users."""
     users = max((moment.users for moment in moments), default=0)
     steady = [moment for moment in moments if moment.users >= _STEADY * users]
     workers = [container for container in series if container.service == WORKER and len(container.points) > 1]
@@ -99,13 +99,13 @@ def _mean_cpu(series: RecordedSeries, since: datetime, until: datetime) -> float
 
 
 def advise(measured: Measured, users: int, limit_bytes: int | None, cores: int | None) -> Advice:
-    """Return settings that should carry so many users that do the same.
+    """Return settings for a number of users with the same behaviour.
 
     Args:
         measured: what a run showed.
         users: how many.
-        limit_bytes: the memory limit that its workers had; None for none.
-        cores: those of the machine; None when they are not known.
+        limit_bytes: the memory limit of its workers; None without a limit.
+        cores: CPU cores of the machine; None if unknown.
     """
     need = measured.cpu_per_user * users
     by_cpu = max(1, math.ceil(need / _CORE_SHARE))

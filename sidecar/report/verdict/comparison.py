@@ -1,7 +1,8 @@
-"""Two runs of the same: which endpoints became slower or faster, and which fail more. Pure.
+"""Compare two runs: which endpoints became slower or faster, and which fail more. Pure.
 
-A change must be large enough to matter and larger than chance: quantiles of the good requests have an interval from
-the binomial spread of their rank, widened for requests that come in bursts; shares of failures are compared likewise.
+A change must be large enough to matter and larger than chance. Quantiles of the successful requests have an interval
+from the binomial spread of their rank, widened for requests that come in bursts. Shares of failures are compared in
+the same way.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _QUANTILES = {"median": 0.5, "p95": 0.95}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure of one endpoint that is another now. `before` and `after` are ms, or shares for `fail_ratio`."""
+    """One changed figure of one endpoint. `before` and `after` are ms, or shares for `fail_ratio`."""
 
     method: str
     name: str
@@ -44,7 +45,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What changed, the worst first; `same` is how many endpoints did not, `unsure` those with too few requests."""
+    """The changes, the worst first. `same` counts unchanged endpoints; `unsure` are those with too few requests."""
 
     changes: tuple[Change, ...]
     same: int
@@ -116,7 +117,7 @@ def _failing(key: tuple[str, str], old: Spread, new: Spread) -> Iterator[Change]
 
 
 def _interval(times: Times, share: float) -> tuple[float, float, float] | None:
-    """Return low end, value and high end of a quantile; None for too few times."""
+    """Return low end, value and high end of a quantile; None with too few times."""
     count = times.count
     if count < _LEAST_COUNT or count * (1 - share) < 10:  # noqa: PLR2004  ten above it, or its rank is chance
         return None
@@ -126,7 +127,7 @@ def _interval(times: Times, share: float) -> tuple[float, float, float] | None:
 
 
 def document(before: RunRecord, after: RunRecord) -> dict[str, Any]:
-    """Return what changed from one run to the other, and whether they asked for the same at all."""
+    """Return the changes from one run to the other, and the differences of the requested load."""
     compared = compare(spreads_of(before.performance), spreads_of(after.performance))
     unlike = [
         f"{name} {before.plan.get(name)} → {after.plan.get(name)}"

@@ -1,6 +1,6 @@
-"""What a run is judged over: requests and failures by the larger of two accounts, and the errors in users' code. Pure.
+"""The counts for a verdict: requests and failures by the larger of two accounts, and errors in users' code. Pure.
 
-Locust's own account misses what its listeners could not count; the plugin's misses what happened without it.
+Locust's account lacks what its listeners could not count. The plugin's account lacks what happened without it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def by_locust(record: RunRecord) -> Failed:
 def failed(record: RunRecord, unanswered: int = 0) -> Failed:
     """Return requests and failures, each as the larger of what Locust and the plugin counted.
 
-    To both are added so many that never got an answer.
+    `unanswered` requests are added to both.
     """
     known = _larger(record)
     return Failed(known.requests + unanswered, known.failures + unanswered)
@@ -59,9 +59,9 @@ def _larger(record: RunRecord) -> Failed:
 
 
 def accounts_differ(record: RunRecord) -> Iterator[InvalidReason]:
-    """Yield that the two accounts of failures differ: one of them is not whole, and nobody knows what it lacks.
+    """Yield a reason if the two accounts of failures differ: one is incomplete, and it is unknown what it lacks.
 
-    Not where they were taken at different moments.
+    Accounts of different moments are not compared.
     """
     failures, own = by_locust(record).failures, record.groups.get("failures")
     if own is None or int(own) == failures or Unknown.SECONDS in record.unknown or record.ended_at is None:
@@ -97,11 +97,11 @@ class ErrorGroup:
 
 @dataclass(frozen=True, slots=True)
 class TaskErrors:
-    """The exceptions in tasks and in `on_start`, which are no requests.
+    """The exceptions in tasks and in `on_start`. Locust counts them as no requests.
 
     Attributes:
         count: how many there were.
-        runs: how many runs of tasks, and of an `on_start` that raised; 0 where nobody counted.
+        runs: runs of tasks, and of each `on_start` that raised; 0 if they were not counted.
         runs_of: the same by `Class.task`.
         groups: the errors, the most frequent first.
 
@@ -114,7 +114,7 @@ class TaskErrors:
 
     @property
     def ratio(self) -> float:
-        """The share of runs that raised, 0 to 1; 1 where nobody counted the runs."""
+        """The share of runs that raised, 0 to 1; 1 if the runs were not counted."""
         return min(1.0, self.count / self.runs) if self.runs else float(self.count > 0)
 
     def lines(self) -> Iterator[str]:
@@ -132,7 +132,7 @@ class TaskErrors:
 
 
 def task_errors(record: RunRecord) -> TaskErrors:
-    """Return the errors in users' code: as the meter of users counted them, else those among the plugin's failures."""
+    """Return the errors in users' code, from the meter of users or else from the plugin's failures."""
     meter = record.meters.get(USERS) or {}
     own = [group for group in record.groups.get("groups") or [] if group.get("class") == "task_error"]
     counted = max(int(record.groups.get("task_errors") or 0), sum(int(group.get("count") or 0) for group in own))
@@ -153,13 +153,13 @@ def task_errors(record: RunRecord) -> TaskErrors:
 
 
 def _message(group: Mapping[str, Any]) -> str:
-    """Return what an error said, as it was said: a group's own message is masked."""
+    """Return the original message of an error: a group's own message is masked."""
     example: Mapping[str, Any] = next(iter(group.get("examples") or []), {})
     return " ".join(str(example.get("message") or group.get("message") or "").split())
 
 
 def error_groups(record: RunRecord, *kinds: str) -> tuple[ErrorGroup, ...]:
-    """Return what the meter of users holds of errors of these kinds, the most frequent first."""
+    """Return the errors of these kinds from the meter of users, the most frequent first."""
     errors: list[Mapping[str, Any]] = (record.meters.get(USERS) or {}).get("errors") or []
     found = [
         ErrorGroup(
@@ -176,7 +176,7 @@ def error_groups(record: RunRecord, *kinds: str) -> tuple[ErrorGroup, ...]:
 
 
 def idle_workers(record: RunRecord) -> str:
-    """Say which share of the workers made no request though they had users, and why; "" where all made some."""
+    """Return how many workers with users made no request, and why; "" if all made some."""
     meter = record.meters.get(USERS) or {}
     lines = [line for line in (meter.get("by_worker") or {}).values() if line.get("made") or line.get("not_made")]
     idle = [line for line in lines if not line.get("requests") and line.get("error")]
@@ -187,7 +187,7 @@ def idle_workers(record: RunRecord) -> str:
 
 
 def full_disks(record: RunRecord) -> Iterator[str]:
-    """Yield which file systems of the workers the test's own files filled, and what became of it."""
+    """Yield a warning if the test's own files filled file systems of the workers."""
     full = [
         f"{row.get('folder')} was full on {plural(whole(row.get('workers')), 'worker')} "
         f"({memory(whole(row.get('size_bytes')))}, in memory)"

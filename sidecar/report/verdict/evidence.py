@@ -1,4 +1,4 @@
-"""What of a run was not written down: without it, good figures are no evidence. Pure."""
+"""Find what a run's record lacks: without evidence, good figures prove nothing. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SILENT = timedelta(seconds=15)  # the master writes each second; a machine that
 
 
 def record_problem(plugin: PluginStatus) -> str:
-    """Say that the master cannot write down the run that it is in, or was in last; "" when it can."""
+    """Return why the master cannot record its current or last run; "" if it can."""
     return f"the master cannot write the run's record: {plugin.record_error}" if plugin.record_error else ""
 
 
@@ -31,7 +31,7 @@ def not_recorded(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def recorded_to_the_end(record: RunRecord) -> bool:
-    """Return whether the monitor wrote down all that it saw up to the run's end, as far as anybody can tell."""
+    """Return whether the monitor recorded everything up to the run's end, as far as is known."""
     if record.recorded_until is None:  # an older kit's ledger, or one that was never written
         return not record.recording_error
     return record.recorded_until >= record.until
@@ -50,7 +50,7 @@ def _unrecorded_incidents(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def _silent_plugin(record: RunRecord) -> Iterator[InvalidReason]:
-    """Yield the longest span in which the master wrote no second down; a long run is read with gaps between them."""
+    """Yield the longest span without a recorded second. A long run is read in larger steps."""
     times = [moment.at for moment in record.moments]
     if not times:
         yield InvalidReason("not_recorded", "the master recorded no second of the run (timeline.ndjson)")

@@ -1,4 +1,4 @@
-"""What came after the end of a run's load: users that say goodbye, listeners that clean up. Pure."""
+"""Requests after the end of a run's load: users say goodbye, listeners clean up. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _MOST_NAMED = 3
 
 
 def after_the_end(record: RunRecord) -> Document:
-    """Return what the workers counted after the end; empty where nothing came, or nobody counted."""
+    """Return what the workers counted after the end; empty if there was nothing, or it was not counted."""
     return record.meters.get(METER) or {}
 
 
 def of_load(figures: Document, meters: Mapping[str, Document]) -> dict[str, Any]:
-    """Return a master's figures over all requests without those that came after the end: the master counts both."""
+    """Return a master's total figures without the requests after the end, which the master includes."""
     return _less(figures, meters.get(METER) or {})
 
 
 def endpoints_of_load(endpoints: Iterable[Document], meters: Mapping[str, Document]) -> list[dict[str, Any]]:
-    """Return the same for the rows of methods and names; a row of which nothing is left is left out."""
+    """Return the same for the rows of methods and names. Empty rows are left out."""
     after = {_key(row): row for row in (meters.get(METER) or {}).get("endpoints") or ()}
     left = ((row, _less(row, after.get(_key(row)) or {})) for row in endpoints)
     return [rest for row, rest in left if rest["requests"] or not row["requests"]]
@@ -34,7 +34,7 @@ def _key(row: Document) -> tuple[str, str]:
 
 
 def _less(figures: Document, after: Document) -> dict[str, Any]:
-    """Return the figures without the requests of `after`; rates in step, times as they are."""
+    """Return the figures without the requests of `after`. Rates shrink in proportion; times stay."""
     if not after:
         return dict(figures)
     before = int(figures.get("requests") or 0)
@@ -49,7 +49,7 @@ def _less(figures: Document, after: Document) -> dict[str, Any]:
 
 
 def lines(record: RunRecord) -> Iterator[str]:
-    """Yield what came after the end, and which goodbyes were cut off."""
+    """Yield a line on the requests after the end, and one on goodbyes that were cut off."""
     after = after_the_end(record)
     requests, failures = int(after.get("requests") or 0), int(after.get("failures") or 0)
     if requests:
@@ -70,9 +70,9 @@ def _errors(after: Document) -> str:
 
 
 def is_within(record: RunRecord, requests: int, failures: int, limit: float | None) -> bool:
-    """Tell whether the failures of the load and of the time after it are together within the limit.
+    """Return whether the failures of the load and of the time after it are together within the limit.
 
-    Where none came after the end, nothing is to be said against that time, whatever the load was like.
+    Without a failure after the end, the result is True, whatever the load was like.
     """
     after = after_the_end(record)
     failed_after = int(after.get("failures") or 0)

@@ -1,7 +1,7 @@
 """The one judge: a run's record → PASS, FAIL or INVALID, the reasons and the exit code. Pure.
 
-INVALID comes first: when the generator broke, neither a low nor a high share of failures says anything. The judge does
-not know who saw the run; what a view could not see, its record names (`RunRecord.unknown`).
+INVALID comes first: if the generator broke, its figures prove nothing. The judge does not know who saw the run. The
+record lists what its source could not see (`RunRecord.unknown`).
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ EXIT_PASS, EXIT_FAIL, EXIT_THRESHOLD, EXIT_INVALID = 0, 1, 3, 4
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """By what a run is judged, as it was written down at its start.
+    """The criteria of a run, as recorded at its start.
 
     Attributes:
-        thresholds: what the figures must be.
-        fail_ratio: the largest share of failures that passes, 0 to 1; None where a threshold takes its place.
-        outage_ratio: the share of failures in ten seconds that is an outage, 0 to 1; 0 where no outage is one.
-        task_error_ratio: the largest share of task runs that may raise, likewise; None, too, where nobody counted them.
-        is_fatal: whether an INVALID run exits as one; else as what it would be otherwise.
-        limits: above what a generator says nothing any more.
-        problem: why the thresholds cannot be read, "" when they can.
-        stuck_seconds: how long a request may wait before it counts as never answered; 0: however long.
+        thresholds: the limits on the figures.
+        fail_ratio: the largest share of failures that passes, 0 to 1; None if a threshold replaces it.
+        outage_ratio: the share of failures in ten seconds that is an outage, 0 to 1; 0: not judged.
+        task_error_ratio: the largest share of task runs that may raise, likewise; None also if they were not counted.
+        is_fatal: whether an INVALID run has its own exit code; else it has that of PASS or FAIL.
+        limits: the load above which a generator's figures prove nothing.
+        problem: why the thresholds cannot be read; "" if they can.
+        stuck_seconds: how long a request may wait before it counts as never answered; 0: no limit.
 
     """
 
@@ -67,11 +67,11 @@ class Verdict:
     Attributes:
         word: PASS, FAIL or INVALID.
         exit_code: the exit code of `run`.
-        reasons: first what broke the measurement, then what the figures say.
+        reasons: first what broke the measurement, then what the figures show.
         broken: the part of the reasons that makes it INVALID.
-        criteria: by what it was judged.
-        thresholds: what came of each.
-        checks: what came of the limits on all of the run.
+        criteria: the criteria of the run.
+        thresholds: the result of each threshold.
+        checks: the results of the limits on the whole run.
         unanswered: the requests that never got an answer.
 
     """
@@ -88,7 +88,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class LimitChecked:
-    """What came of one limit on all of a run.
+    """The result of one limit on a whole run.
 
     Attributes:
         name: what is limited.
@@ -105,10 +105,10 @@ class LimitChecked:
 
 
 def judge(record: RunRecord) -> Verdict:
-    """Judge a run by what is known of it. A run that is both bad and broken is INVALID, and says both.
+    """Judge a run by its record. A run that failed and broke is INVALID, and reports both.
 
-    One that the user's own code ended because a limit was missed is FAIL: its end is what that code is for. So is one
-    that misses only users whose exceptions in on_start are beyond the limit on task errors.
+    A run that the user's code ended because of a missed limit is FAIL: this is the purpose of such code. So is a run
+    in which only users with exceptions in on_start are missing, if these are beyond the limit on task errors.
     """
     criteria = _criteria(record.begin.get("judge") or {}, counts_tasks=counts.USERS in record.meters)
     stuck = unanswered.unanswered(record, criteria.stuck_seconds)
@@ -138,7 +138,7 @@ def judge(record: RunRecord) -> Verdict:
 def _by_figures(
     record: RunRecord, checks: tuple[LimitChecked, ...], checked: tuple[Judged, ...], stuck: tuple[str, ...]
 ) -> tuple[str, int, tuple[str, ...]]:
-    """Return word, exit code and reasons as if nothing had broken."""
+    """Return word, exit code and reasons without regard to what broke."""
     failed = _missed(checked)
     is_beyond = any(not check.passed for check in checks)
     said = {_TASK_ERRORS, *_ALWAYS_SAID, *(check.name for check in checks if not check.passed)}
@@ -156,16 +156,16 @@ def _texts(checks: Iterable[LimitChecked], names: Container[str]) -> Iterator[st
 
 
 def _missed(checked: tuple[Judged, ...]) -> tuple[str, ...]:
-    """Return the thresholds that do not hold, but for those that are only reported."""
+    """Return the missed thresholds, except those that are only reported."""
     return tuple(
         judged.text for judged in checked if judged.is_known and not judged.passed and not judged.threshold.is_soft
     )
 
 
 def _checks(record: RunRecord, criteria: Criteria, never: int) -> Iterator[LimitChecked]:
-    """Yield what came of the limits: task errors first, for what such a run measured is not what was planned.
+    """Yield the results of the limits. Task errors come first: such a run did not measure what was planned.
 
-    `never` is how many requests never got an answer.
+    `never` is the number of unanswered requests.
     """
     errors, limit = counts.task_errors(record), criteria.task_error_ratio
     by_threshold = any(asked.replaces_task_error_ratio for asked in criteria.thresholds)
@@ -200,7 +200,7 @@ def _checks(record: RunRecord, criteria: Criteria, never: int) -> Iterator[Limit
 
 
 def _too_little(record: RunRecord, checked: tuple[Judged, ...], never: int) -> Iterator[InvalidReason]:
-    """Yield that there were no requests, or too few for a percentile that was asked for."""
+    """Yield a reason if there were no requests, or too few for a requested percentile."""
     if Unknown.END in record.unknown or not (record.end or record.figures):  # nobody wrote down how many there were
         return
     if not counts.failed(record, never).requests:
@@ -224,11 +224,11 @@ def live_record(
     """Return the record of a run under way, as the monitor's rounds see it.
 
     Args:
-        plugin: what the plugin says; its run has a start.
+        plugin: the plugin's status; its run has a start.
         locust: the master's figures.
-        incidents: whatever is known; those before the run, or of other things than Locust, are passed over.
-        fail_ratio: the share of failed requests that is still a pass, 0 to 1, where the plugin tells no criteria.
-        recording_error: why incidents cannot be recorded now; "" when they can.
+        incidents: all known ones; those before the run, or of other things than Locust, are ignored.
+        fail_ratio: the largest share of failed requests that passes, 0 to 1, if the plugin has no criteria.
+        recording_error: why incidents cannot be recorded now; "" if they can.
     """
     run, total = plugin.run, locust.total
     assert run is not None  # noqa: S101  `so_far` looks
@@ -266,9 +266,9 @@ def so_far(
     fail_ratio: float,
     recording_error: str = "",
 ) -> VerdictSoFar | None:
-    """Judge the run that is under way, or was last; None without one, or before its first request.
+    """Judge the current or last run; None without a run, or before its first request.
 
-    The criteria are the run's own. A threshold that only the end can decide (`rps>50`, a percentile) waits for it.
+    The criteria are the run's own. A threshold that needs the end (`rps>50`, a percentile) is checked at the end.
     The arguments are those of `live_record`.
     """
     if plugin is None or plugin.run is None or plugin.run.started_at is None or locust is None:
@@ -286,9 +286,9 @@ def so_far(
 
 
 def _criteria(words: Mapping[str, Any], *, counts_tasks: bool) -> Criteria:
-    """Read the words of run.json; a threshold that cannot be read is a problem, and no reason to give up.
+    """Read the criteria of run.json. A threshold that cannot be read becomes `problem`, not an error.
 
-    A run of a version that counted no task runs was not to be judged by them, and its words know of no limit.
+    A run of a version that counted no task runs has no limit on them, and is not judged by them.
     """
     try:
         asked, problem = threshold.parse(str(words.get("thresholds") or "")), ""
@@ -319,7 +319,7 @@ def _criteria(words: Mapping[str, Any], *, counts_tasks: bool) -> Criteria:
 
 
 def _outage_ratio(words: Mapping[str, Any], asked: tuple[Threshold, ...]) -> float:
-    """Return from which share of failures on ten seconds are an outage; 0 where another limit takes its place."""
+    """Return the share of failures that makes ten seconds an outage; 0 if another limit replaces it."""
     allowed = [one.limit for one in asked if one.replaces_fail_ratio and one.sign in threshold.UPPER]
     limit = _allowed(words, "fail_ratio", bool(allowed))
     by_threshold = any(one.metric == "fail_ratio" and one.window and not one.is_soft for one in asked)
@@ -329,7 +329,7 @@ def _outage_ratio(words: Mapping[str, Any], asked: tuple[Threshold, ...]) -> flo
 
 
 def _allowed(words: Mapping[str, Any], name: str, by_threshold: bool) -> float | None:  # noqa: FBT001
-    """Return the largest share that passes; None where a threshold over all of the run takes its place."""
+    """Return the largest share that passes; None if a threshold over the whole run replaces it."""
     if f"{name}_limit" in words:
         limit = words[f"{name}_limit"]
         return None if limit is None else number(limit, 0.0)
@@ -378,6 +378,6 @@ def judged_document(verdict: Verdict) -> dict[str, Any]:
 
 
 def last_line(word: str, exit_code: int) -> str:
-    """Return the line that ends every run: make shows only its own code, this one the true one."""
+    """Return the last line of a run: it has the true exit code, while make shows only its own."""
     why = ", ON_INVALID=warn" if word == INVALID and exit_code != EXIT_INVALID else ""
     return f"{word} (exit {exit_code}{why})"

@@ -1,4 +1,4 @@
-"""Failures that come together: an outage makes a run FAIL, and a concentration is said whatever the word is. Pure."""
+"""Find failures that come together. An outage makes a run FAIL; a concentration is reported with any verdict. Pure."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def outages(record: RunRecord, limit: float, unanswered: int = 0) -> tuple[Windo
 
 
 def _tight(steps: OverTime, first: int, last: int) -> Window:
-    """Return the span from its first failure to its last: a window may begin with good requests."""
+    """Return the span from its first failure to its last: a window may begin with successful requests."""
     failing = [number for number in range(first, last + 1) if steps.failures[number]]
     return steps.window(failing[0], failing[-1])
 
 
 def lines(record: RunRecord, limit: float, unanswered: int = 0) -> Iterator[str]:
-    """Yield a line for the first outage, and the number of others."""
+    """Yield a line on the first outage, with the number of others."""
     if record.is_running and limit and float(record.groups.get("recent_ratio") or 0) >= limit:
         yield f"outage: at least {limit:.0%} of the requests of the last {SECONDS:.0f} s failed"
     found = outages(record, limit, unanswered)
@@ -66,7 +66,7 @@ def _incident(record: RunRecord) -> str:
 
 
 def concentration(record: RunRecord, unanswered: int = 0) -> str:
-    """Say when nearly all failures came, if that was within a small part of the run; "" where they are spread."""
+    """Return when nearly all failures came, if that is a small part of the run; "" if they are spread."""
     steps = over_time(record, unanswered)
     total = sum(steps.failures) if steps else 0
     if steps is None or not total:
@@ -86,7 +86,7 @@ def concentration(record: RunRecord, unanswered: int = 0) -> str:
 
 
 def _shortest(steps: OverTime, total: int) -> Window:
-    """Return the shortest span with nearly all failures; with all of them where that is no longer than a bit."""
+    """Return the shortest span with nearly all failures; with all of them if that is hardly longer."""
     failing = [number for number, count in enumerate(steps.failures) if count]
     whole = steps.window(failing[0], failing[-1])
     sums = [0, *accumulate(steps.failures)]

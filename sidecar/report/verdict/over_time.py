@@ -12,7 +12,7 @@ from sidecar.common.times import parse_time
 from sidecar.model.run_record import RunRecord
 
 LEAST_REQUESTS = 20
-"""Of fewer in a span of time, a share of failures says nothing."""
+"""With fewer requests in a span, a share of failures proves nothing."""
 _WHOLE = 0.9  # of all requests: with fewer in the steps, the workers' clocks are not the master's
 _MOST_STEPS = 7200
 
@@ -53,7 +53,7 @@ class OverTime:
         self._requests, self._failures = ([0, *accumulate(counts)] for counts in (requests, failures))
 
     def ending_with(self, unanswered: int) -> OverTime:
-        """Return the same with requests that never got an answer: they failed when the load ended."""
+        """Return the same with unanswered requests added: they failed when the load ended."""
         if not unanswered:
             return self
         requests, failures = ([*counts[:-1], counts[-1] + unanswered] for counts in (self.requests, self.failures))
@@ -72,13 +72,13 @@ class OverTime:
         )
 
     def windows(self, seconds: float) -> Iterator[Window]:
-        """Yield each window of so many seconds; of a run that is shorter, all of it."""
+        """Yield each window of this length; the whole run if it is shorter."""
         steps = self._steps(seconds)
         for last in range(min(steps, self.length) - 1, self.length):
             yield self.window(last - steps + 1, last)
 
     def newest(self, seconds: float) -> Window:
-        """Return the window of so many seconds before the end."""
+        """Return the last window of this length."""
         return self.window(self.length - self._steps(seconds), self.length - 1)
 
     def _steps(self, seconds: float) -> int:
@@ -86,9 +86,9 @@ class OverTime:
 
 
 def over_time(record: RunRecord, unanswered: int = 0) -> OverTime | None:
-    """Return a run's steps, by the clocks of the workers; else by when the master heard of them. None without any.
+    """Return a run's steps by the workers' clocks, or else by the master's. None without steps.
 
-    `unanswered` is how many requests never got an answer.
+    `unanswered` is the number of requests without an answer.
     """
     if "over_time" not in record.statistics:
         return None  # written by an older plugin, or not at all

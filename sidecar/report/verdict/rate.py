@@ -1,4 +1,4 @@
-"""Whether the rate was kept that constant_throughput and constant_pacing plan. Pure."""
+"""Check the rate that constant_throughput and constant_pacing plan. Pure."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class _Span:
         return (1 - self.kept) * self.seconds
 
     def is_short(self, wanted: float) -> bool:
-        """Tell whether less than the wanted share was kept; of few planned runs one is no share."""
+        """Return whether less than the expected share was kept. Few planned runs are not judged."""
         return self.planned >= _LEAST_PLANNED and self.kept < wanted
 
 
 def rate_short(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
-    """Yield each class that began fewer runs than it planned, over the whole run, or for long in a row."""
+    """Yield each class that began too few of its planned runs, over the whole run or for long in a row."""
     schedules = (record.meters.get(PACING) or {}).get("schedules") or {}
     for name, schedule in schedules.items():
         points = [
@@ -91,7 +91,7 @@ def _reason(
 
 
 def _why(record: RunRecord, limits: GeneratorLimits, schedule: Mapping[str, Any]) -> str:
-    """Say who was slow: a run of a task that fits its pacing, or a busy processor, is the generator's delay."""
+    """Return who was slow. The generator was, if task runs fit their pacing or a CPU was busy."""
     pacing = float(schedule.get("pacing_seconds") or 0)
     measured = float(schedule.get("measured") or 0)
     each = float(schedule.get("run_seconds") or 0) / measured if measured else None

@@ -1,4 +1,4 @@
-"""A reason for which a run is INVALID, and the limits of a generator: what all modules of reasons need. Pure."""
+"""The reason for an INVALID run and the limits of a generator, for all modules of reasons. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sidecar.model.run_record import RunRecord
 
 @dataclass(frozen=True, slots=True)
 class Sustained:
-    """How long something must hold to count: so many seconds in a row, or this share of a run (0 to 1) in all.
+    """How long a condition must hold to count: seconds in a row, or a share of the run (0 to 1) in total.
 
     A share of less than `LEAST_SECONDS` does not count: in a run of half a minute, one reading would be a tenth.
     """
@@ -24,23 +24,23 @@ class Sustained:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Where something held: when first, for how long in all, and at most in a row, in seconds."""
+    """When a condition held: its first moment, its total length, and its longest stretch, in seconds."""
 
     at: datetime
     seconds: float
     longest: float
 
     def is_sustained(self, run_seconds: float, limit: Sustained) -> bool:
-        """Tell whether that is long, in a run of this length."""
+        """Return whether that counts as sustained in a run of this length."""
         return self.longest >= limit.seconds or (
             self.seconds >= limit.LEAST_SECONDS and self.seconds >= limit.share * run_seconds
         )
 
 
 def held(points: Iterable[tuple[datetime, bool]], longest_step: timedelta) -> Held | None:
-    """Add up the steps that begin with a point where it held; None when it never did.
+    """Add up the steps that begin with a point where the condition held; None if it never held.
 
-    A point stands for the time to the next one, but for no more than `longest_step`: beyond that nobody looked.
+    A point covers the time to the next one, but at most `longest_step`: later times were not observed.
     """
     first: datetime | None = None
     total = row = longest = 0.0
@@ -66,14 +66,14 @@ STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leave
 
 @dataclass(frozen=True, slots=True)
 class GeneratorLimits:
-    """Above what a generator is no witness any more.
+    """The limits above which a generator's figures prove nothing.
 
     Attributes:
         cpu_percent: of a core.
         throttled_percent: of the CPU periods.
-        blocked_share: of a worker's time, 0 to 1, in which code held its loop; 0: stalls are not judged.
+        blocked_share: the share of a worker's time in which code blocked its loop, 0 to 1; 0: not judged.
         sustained: for how long each must hold.
-        rate_kept: the share of planned runs (constant_throughput) below which it is none, 0 to 1; 0: not judged.
+        rate_kept: the least share of planned runs (constant_throughput), 0 to 1; 0: not judged.
 
     """
 
@@ -89,11 +89,11 @@ class InvalidReason:
     """One thing that broke the measurement.
 
     Attributes:
-        kind: what it is: an incident's kind, or one of the modules that look for reasons.
+        kind: its slug: an incident's kind, or one of the reasons' own.
         text: one line for people.
-        at: when it began; None when it is of the whole run.
-        seconds: how long it lasted; None when that says nothing.
-        share: of the run's time, 0 to 1; None likewise.
+        at: when it began; None for the whole run.
+        seconds: how long it lasted; None if that has no meaning.
+        share: its share of the run's time, 0 to 1; None likewise.
 
     """
 
@@ -105,7 +105,7 @@ class InvalidReason:
 
 
 def lasting(kind: str, text: str, span: Held, record: RunRecord, advice: str = "") -> InvalidReason:
-    """Return the reason with from when on and for how long it held."""
+    """Return the reason with its start and its length."""
     share = share_of(span.seconds, record)
     of_run = 1.0 if share is None else share
     when = f", from {span.at:%H:%M:%S} UTC, for {span.seconds:.0f} s, {of_run:.0%} of the run"
@@ -113,5 +113,5 @@ def lasting(kind: str, text: str, span: Held, record: RunRecord, advice: str = "
 
 
 def share_of(seconds: float | None, record: RunRecord) -> float | None:
-    """Return the share of the run that so many seconds are; None for None, and of a run without length."""
+    """Return the share of the run that these seconds are; None for None, or if the run has no length."""
     return None if seconds is None or not record.seconds else min(1.0, seconds / record.seconds)

@@ -1,7 +1,7 @@
-"""What broke a run's measurement, from its record. Pure.
+"""Find what broke a run's measurement, from its record. Pure.
 
-The gravest comes first: what the monitor saw happen to containers, then what the master's own account shows. A rule
-that needs what the record's view could not see is left out; the record says which that is.
+The most serious comes first: incidents of containers, then what the master's account shows. A rule is skipped if the
+record's source could not see what the rule needs. The record lists what that is.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _GRACE = timedelta(seconds=30)  # for a worker that has just been started to reg
 
 
 def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, ...]:
-    """Return what broke, the gravest first; nothing for a run that can be trusted."""
+    """Return what broke, the most serious first; nothing for a valid run."""
     incidents = breaking(record)
     of_incidents = [_of_incident(incident, record) for incident in incidents]
     of_master = [] if Unknown.END in record.unknown else list(_broke_off(record))
@@ -68,9 +68,9 @@ def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, 
 
 
 def breaking(record: RunRecord) -> tuple[Incident, ...]:
-    """Return the incidents that make the run INVALID, the gravest first.
+    """Return the incidents that make the run INVALID, the most serious first.
 
-    A worker that the master had given up on when the run began took no part in it, whenever that is recorded.
+    A worker that the master had lost before the run took no part in it, whenever the loss is recorded.
     """
     before = record.workers.missing_before
     return tuple(
@@ -83,7 +83,7 @@ def breaking(record: RunRecord) -> tuple[Incident, ...]:
 
 
 def invalidating(started_at: datetime, incidents: Iterable[Incident]) -> tuple[Incident, ...]:
-    """Return what makes a run INVALID that began then: the incidents that follow from no other, the gravest first."""
+    """Return the incidents that make a run INVALID, without consequences of others, the most serious first."""
     candidates = [incident for incident in incidents if _is_within(incident, started_at) and _invalidates(incident)]
     ids = {incident.id for incident in candidates}
     roots = (incident for incident in candidates if incident.cause not in ids)
@@ -91,7 +91,7 @@ def invalidating(started_at: datetime, incidents: Iterable[Incident]) -> tuple[I
 
 
 def _is_within(incident: Incident, started_at: datetime) -> bool:
-    """Tell whether an incident came after the run's start; a blind span, whether it reached into the run."""
+    """Return whether an incident came after the run's start, or is a blind span that reached into the run."""
     lasted = incident.kind is IncidentKind.BLIND and (incident.until is None or incident.until > started_at)
     return lasted or incident.at >= started_at
 
@@ -120,7 +120,7 @@ def _broke_off(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def _missing(record: RunRecord) -> Iterator[InvalidReason]:
-    """Yield the workers that the master gave up on in the run; those that were missing at its start do not count."""
+    """Yield the workers that the master lost in the run. Workers that were missing at its start do not count."""
     lost = record.workers.lost
     if lost:
         text = f"{plural(len(lost), 'worker')} went missing during the run"
@@ -128,9 +128,9 @@ def _missing(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
-    """Yield that fewer workers were at the master than the containers should have; one may have several (--processes).
+    """Yield that fewer workers were connected than the containers should have (several each with --processes).
 
-    A shortage from the first moment to the last counts, however short the run is: some process was gone before.
+    A shortage for the whole run counts, however short the run is: a process was gone before.
     """
     running = _running(record)
     points = []
@@ -153,9 +153,9 @@ def _never_came(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
 
 
 def _running(record: RunRecord) -> Callable[[datetime], int] | None:
-    """Return how many worker containers ran at a moment, and had by then for a while; None when nobody counted.
+    """Return a function: how many worker containers had been running for a while at a moment. None if unknown.
 
-    A container whose worker left on purpose still runs for as long as its users say goodbye.
+    A container whose worker left on purpose still runs while its users say goodbye.
     """
     left = {one.container: one.at for one in record.incidents if one.kind is IncidentKind.WORKER_LEFT}
     spans = [
@@ -213,7 +213,7 @@ def _throttled(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidRe
 
 
 def ended_by_user_code(record: RunRecord) -> str:
-    """Say what in the user's code ended the run, when and where; "" when none did."""
+    """Return what in the user's code ended the run, when and where; "" if it did not."""
     ended_by = record.end.get("ended_by") or {}
     if not ended_by or record.ended_at is None:
         return ""
@@ -237,7 +237,7 @@ def _ended_early(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def _unwatched(record: RunRecord) -> Iterator[InvalidReason]:
-    """Yield that nobody watched at its end; a span in the middle is an incident, once the monitor is back."""
+    """Yield that no monitor watched at the run's end. An earlier span is an incident, once the monitor is back."""
     if record.unwatched:
         yield InvalidReason("blind", record.unwatched)
         return
@@ -252,7 +252,7 @@ def _unwatched(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def warnings(moments: tuple[Moment, ...], limits: GeneratorLimits) -> Iterator[str]:
-    """Yield what is worth a word and breaks nothing."""
+    """Yield warnings, which break nothing."""
     most = max((moment.master_cpu_percent for moment in moments), default=0.0)
     if most >= limits.cpu_percent:
         yield f"the master used {most:.0f} % of a CPU core: its figures may be late"
@@ -262,14 +262,14 @@ _MOST_SAID = 3
 
 
 def unheard(record: RunRecord) -> Iterator[InvalidReason]:
-    """Yield that figures of workers are missing, though these ran; the master knows whose."""
+    """Yield that figures of running workers are missing. The master knows whose."""
     reports = record.meters.get("reports", {})
     yield from _silent(objects(reports.get("silent_workers")))
     yield from _refused(objects(reports.get("refused")))
 
 
 def _silent(rows: list[Mapping[str, Any]]) -> Iterator[InvalidReason]:
-    """Yield that workers with users sent no statistics for a while, though their heartbeats went on."""
+    """Yield that workers with users sent no statistics for a while, although their heartbeats continued."""
     for row in rows[:_MOST_SAID]:
         at, seconds = docker_time(row.get("at")), float(row.get("seconds") or 0.0)
         since = f" from {at:%H:%M:%S} UTC" if at else ""
@@ -281,7 +281,7 @@ def _silent(rows: list[Mapping[str, Any]]) -> Iterator[InvalidReason]:
 
 
 def _refused(rows: list[Mapping[str, Any]]) -> Iterator[InvalidReason]:
-    """Yield that the master refused reports that held figures: nobody knows what they were."""
+    """Yield that the master refused reports with figures. These figures are unknown."""
     with_figures = [row for row in rows if row.get("changes_figures")]
     if not with_figures:
         return

@@ -1,7 +1,7 @@
-"""Whether the workers' loops stood still: while one does, no user of that worker goes on, and all times grow. Pure.
+"""Find stalls of the workers' event loops. In a stall no user of the worker continues, and all times grow. Pure.
 
-The plugin measures it (its meters/loop.py) in seconds so far, by worker, and tells code that held the loop from waiting
-for a processor. What took more than its limit of a worker's time, sustained, makes the run INVALID; less is a warning.
+The plugin measures stalls (its meters/loop.py) in seconds so far, by worker. It separates code that blocked the loop
+from waiting for a CPU. Sustained stalls above the limit make the run INVALID; less is a warning.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ADVICE = {
 
 
 def sustained(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidReason]:
-    """Yield that code blocked a worker's loop, or that a worker got no processor, for too much of its time."""
+    """Yield that code blocked a worker's loop, or that a worker waited for a CPU, for too long."""
     shares = {"blocked": limits.blocked_share, "starved": _STARVED}
     for kind, share in shares.items():
         worst = _worst(record, kind)
@@ -42,7 +42,7 @@ def sustained(record: RunRecord, limits: GeneratorLimits) -> Iterator[InvalidRea
 
 
 def warnings(record: RunRecord, limits: GeneratorLimits) -> Iterator[str]:
-    """Yield what stood still, and breaks nothing."""
+    """Yield stalls that break nothing."""
     broken = {reason.kind for reason in sustained(record, limits)}
     for kind, advice in _ADVICE.items():
         worst = _worst(record, kind)
@@ -52,13 +52,13 @@ def warnings(record: RunRecord, limits: GeneratorLimits) -> Iterator[str]:
 
 
 def worst_share(record: RunRecord) -> float:
-    """Return the share of a worker's time in which its loop stood still, of the worker and kind that is the worst."""
+    """Return the worst share of a worker's time in stalls, over all workers and kinds."""
     every = (_worst(record, kind) for kind in _ADVICE)
     return max(_number(worst, "seconds") / max(1.0, _number(worst, "observed_seconds")) for worst in every)
 
 
 def _said(kind: str, worst: Mapping[str, Any]) -> str:
-    """Return how often, for how long and where a worker's loop stood still."""
+    """Return how often, how long and where a worker's loop stalled."""
     times = plural(int(_number(worst, "count")), "time")
     figures = f"{times}, {_number(worst, 'seconds'):.1f} s in total, {_number(worst, 'longest_ms'):.0f} ms at most"
     if kind == "starved":
@@ -73,7 +73,7 @@ def _said(kind: str, worst: Mapping[str, Any]) -> str:
 def _span(record: RunRecord, kind: str, share: float, worst: Mapping[str, Any]) -> Held | None:
     """Return when stalls took more than a share of a worker's time.
 
-    Without the run's seconds only their sum is known; one long stall alone is not sustained then.
+    Without the run's seconds only the sum is known. Then one long stall alone is not sustained.
     """
     if record.moments:
         spans = [_stretches(points, share) for points in _by_worker(record, f"{kind}_seconds").values()]
@@ -88,8 +88,8 @@ def _span(record: RunRecord, kind: str, share: float, worst: Mapping[str, Any]) 
 def _stretches(points: list[tuple[datetime, float]], share: float) -> Held | None:
     """Return the stretches of 10 s and more in which stalls took more than a share of the time; None without any.
 
-    A stretch begins with a stall, and ends for good as soon as the share holds no more: it lasts to the stall at which
-    stalls took the most beyond that share.
+    A stretch begins with a stall, and ends when the share is no longer exceeded. It lasts until the stall with the
+    largest excess over that share.
     """
     found: list[tuple[datetime, float]] = []
     begin = end = points[0][0]
@@ -114,7 +114,7 @@ def _stretches(points: list[tuple[datetime, float]], share: float) -> Held | Non
 
 
 def _by_worker(record: RunRecord, figure: str) -> dict[str, list[tuple[datetime, float]]]:
-    """Return a figure so far by worker at each moment and at the end; of those workers that any moment tells of."""
+    """Return a figure so far at each moment and at the end, for each worker that any moment has."""
     rows = [(moment.at, _object(moment.meters.get(_METER))) for moment in record.moments]
     rows.append((max(record.until, rows[-1][0]), _object(record.meters.get(_METER))))
     by_worker = [(at, _object(row.get("by_worker"))) for at, row in rows]
@@ -128,7 +128,7 @@ def _by_worker(record: RunRecord, figure: str) -> dict[str, list[tuple[datetime,
 
 
 def _worst(record: RunRecord, kind: str) -> Mapping[str, Any]:
-    """Return the figures of the worker whose loop stood still the longest; empty without stalls, or without a meter."""
+    """Return the figures of the worker with the longest stalls; empty without stalls or without a meter."""
     return _object(_object(_object(record.meters.get(_METER)).get("worst")).get(kind))
 
 

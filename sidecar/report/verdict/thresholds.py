@@ -1,4 +1,4 @@
-"""Thresholds against the figures of a run: which hold, and what the figures were. Pure."""
+"""Check thresholds against the figures of a run. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Times:
         return sum(self.counts.values())
 
     def quantile(self, share: float) -> float | None:
-        """Return the time in ms that `share` (0 to 1) of them did not exceed; None without any."""
+        """Return the time in ms that `share` (0 to 1) of them did not exceed; None without times."""
         rank, seen = max(1, math.ceil(share * self.count)), 0
         for index in sorted(self.counts):
             seen += self.counts[index]
@@ -58,7 +58,7 @@ def together(parts: Iterable[Times]) -> Times:
 
 
 def least_samples(quantile: float) -> int:
-    """Return how many samples a quantile needs to say anything: 59 for p95, 299 for p99, 2995 for p99.9.
+    """Return how many samples a quantile needs: 59 for p95, 299 for p99, 2995 for p99.9.
 
     With fewer, the chance is above 5 % that even the largest of them lies below the true quantile: quantile^n > 0.05.
     """
@@ -67,7 +67,7 @@ def least_samples(quantile: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The times of one method and name, good and failed requests apart, as the plugin counted them."""
+    """The times of one method and name, successful and failed requests separately, as the plugin counted them."""
 
     method: str
     name: str
@@ -82,15 +82,15 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What came of one threshold.
+    """The result of one threshold.
 
     Attributes:
         threshold: the threshold.
-        actual: the figure, in the threshold's unit; None when there is none.
-        samples: how many requests it is of.
-        samples_wanted: how many it would have to be of to say anything; 0 when any number will do.
-        unknown: why nobody can tell the figure, "" where it can be told.
-        note: of which time it is, "" for the whole run.
+        actual: the figure, in the threshold's unit; None without a figure.
+        samples: the number of requests behind it.
+        samples_wanted: the number of requests that it needs; 0: any number.
+        unknown: why the figure is unknown; "" if it is known.
+        note: the time that it covers; "" for the whole run.
 
     """
 
@@ -103,12 +103,12 @@ class Judged:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a figure, of enough samples."""
+        """Whether there is a figure of enough samples."""
         return not self.unknown and self.actual is not None and self.samples >= self.samples_wanted
 
     @property
     def passed(self) -> bool:
-        """Whether the threshold holds, as far as the figure can be trusted; without a figure it does not."""
+        """Whether the figure meets the threshold; False without a figure."""
         return self.actual is not None and self.threshold.holds(self.actual)
 
     @property
@@ -138,11 +138,11 @@ def shown(threshold: Threshold, value: float) -> str:
 def check(
     thresholds: Iterable[Threshold], record: RunRecord, unanswered: Mapping[tuple[str, str], int] = _NOTHING
 ) -> tuple[Judged, ...]:
-    """Check each threshold over the requests that it is about: without a tag over all of them.
+    """Check each threshold over its requests: without a tag, over all requests.
 
-    `unanswered` says by method and name how many requests never got an answer: they count as failures.
+    `unanswered` is the number of requests without an answer, by method and name. They count as failures.
 
-    A lower limit, such as `rps>50`, does not hold of a run that has only begun: it is left out until the end.
+    A lower limit, such as `rps>50`, is skipped until the end of the run.
     """
     asked = (one for one in thresholds if not record.is_running or one.sign in UPPER)
     spreads = spreads_of(record.performance)
@@ -183,7 +183,7 @@ def _judged(
 
 
 def _of_tasks(threshold: Threshold, record: RunRecord, name: str) -> Judged:
-    """Judge the errors in users' code, of one `Class.task` where it is named."""
+    """Judge the errors in users' code, or those of one `Class.task` if it is named."""
     errors = counts.task_errors(record)
     if counts.USERS not in record.meters:
         return Judged(threshold, None, 0, unknown="the runs of the tasks were not counted")
@@ -197,7 +197,7 @@ def _of_tasks(threshold: Threshold, record: RunRecord, name: str) -> Judged:
 
 
 def _of_window(threshold: Threshold, which: str, seconds: float, steps: OverTime | None) -> Judged:
-    """Judge the last seconds of the load, or the worst span of so many."""
+    """Judge the last seconds of the load, or the worst span of this length."""
     if steps is None:
         return Judged(threshold, None, 0, unknown="the requests of each second were not counted")
 
@@ -214,7 +214,7 @@ def _of_window(threshold: Threshold, which: str, seconds: float, steps: OverTime
 
 
 def _in_part(tags: Mapping[str, str], record: RunRecord, spreads: Sequence[Spread]) -> str:
-    """Return why the times of a name cannot be told: some of them are among those of other names."""
+    """Return why the times of a name are unknown: some of them are counted with other names."""
     if "name" not in tags or all(spread.name != OTHERS for spread in spreads):
         return ""
     rows = record.statistics.get("endpoints") or []
@@ -232,7 +232,7 @@ def _in_part(tags: Mapping[str, str], record: RunRecord, spreads: Sequence[Sprea
 
 
 def _left_out(tags: Mapping[str, str], record: RunRecord) -> str:
-    """Return why the requests of a name or a method cannot be told; "" where they can."""
+    """Return why the requests of a name or a method are unknown; "" if they are known."""
     left_out = int(record.statistics.get("endpoints_left_out") or 0)
     rows = record.statistics.get("endpoints") or []
     if not tags.keys() & {"name", "method"} or not (left_out or any(row.get("name") == OTHERS for row in rows)):
@@ -268,7 +268,7 @@ def _is_about(tags: Mapping[str, str], method: str, name: str) -> bool:
 
 
 def spreads_of(performance: Mapping[str, Any]) -> tuple[Spread, ...]:
-    """Return the times in performance.json; nothing where an older plugin wrote no buckets."""
+    """Return the times in performance.json; nothing if an older plugin wrote no buckets."""
     gamma = float(performance.get("gamma") or 0.0)
     if gamma <= 1:
         return ()

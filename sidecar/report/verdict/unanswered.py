@@ -1,7 +1,7 @@
-"""Requests that Locust's figures leave out, from the plugin's account of them: without an answer, or never reported.
+"""Find requests that Locust's figures leave out: without an answer, or never reported. Pure.
 
-Locust counts a request when it is over. What hangs until the run's end, and what was made with `catch_response=True`
-and no `with`, is in none of its figures, and the target had to serve it all the same. Pure.
+Locust counts a request when it has ended. A request that hangs until the run's end is in no figure, nor is one made
+with `catch_response=True` without `with`. The target had to serve both. The plugin counts them.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Unanswered:
 
     Attributes:
         method, name: of the requests.
-        count: how many.
-        given_up: how many of them the test's own code gave up.
-        waiting: how many of them still waited when their worker was last heard of.
-        oldest_seconds: the longest that one waited.
+        count: the number of requests.
+        given_up: how many of them the test's own code gave up on.
+        waiting: how many of them were still waiting at their worker's last report.
+        oldest_seconds: the longest wait.
 
     """
 
@@ -60,10 +60,10 @@ class Unanswered:
 
 
 def unanswered(record: RunRecord, stuck_seconds: float) -> tuple[Unanswered, ...]:
-    """Return what never got an answer, the most first; nothing while the run goes on, or where `stuck_seconds` is 0.
+    """Return the requests without an answer, the most first; nothing during the run, or if `stuck_seconds` is 0.
 
-    That is what the test's own code gave up, and what was cut off, or still waited when it was last heard of, after
-    `stuck_seconds` and after three times the p99 of the endpoint's good requests.
+    The test's own code gave up on them, or they waited for `stuck_seconds` and for three times the p99 of the
+    endpoint's successful requests. They were then cut off, or still waiting at the last report.
     """
     if not stuck_seconds or record.is_running:
         return ()
@@ -87,12 +87,12 @@ def _of_endpoint(row: Mapping[str, Any], limit: float) -> Unanswered:
 
 
 def total(found: tuple[Unanswered, ...]) -> int:
-    """Return how many requests these are."""
+    """Return the number of these requests."""
     return sum(endpoint.count for endpoint in found)
 
 
 def none_came_back(record: RunRecord) -> str:
-    """Return how many requests were on their way when a run without one that came back ended; "" for none."""
+    """Return how many requests were waiting at the end of a run without any answer; "" if no request was."""
     account = record.meters.get(METER) or {}
     sent = whole(account.get("cut")) + whole(account.get("in_flight"))
     return f"no request was answered: {sent} were still waiting when the run ended" if sent else ""
@@ -119,7 +119,7 @@ def unreported(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def _places(sites: Iterable[Mapping[str, Any]], *, counts: bool) -> str:
-    """Return `locustfile.py:14 (600), :22 (121)`: the most frequent first, a file's name once."""
+    """Return `locustfile.py:14 (600), :22 (121)`: the most frequent first, each file's name once."""
     ranked = sorted(sites, key=lambda site: -whole(site.get("count")) if counts else 0)
     named, last = [], ""
     for site in ranked[: 2 * _MOST_NAMED]:
@@ -133,14 +133,14 @@ def _places(sites: Iterable[Mapping[str, Any]], *, counts: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Standstill:
-    """A span in which requests were on their way, and not one came back.
+    """A span in which requests were waiting, and none finished.
 
     Attributes:
         at: when it began.
         seconds: how long it lasted.
-        users: how many were there.
-        endpoint: that of the request that had waited longest.
-        waited_seconds: how long that had waited.
+        users: the number of running users.
+        endpoint: the endpoint of the longest waiting request.
+        waited_seconds: how long this request had waited.
 
     """
 
@@ -161,8 +161,8 @@ class Standstill:
 def stall(record: RunRecord, stuck_seconds: float) -> Standstill | None:
     """Return the longest span of at least `stuck_seconds` in which no request finished; None without one.
 
-    A test that pauses has no request on its way, and one whose requests always take that long is not stuck: something
-    must have waited for more than three times the endpoint's median.
+    A pausing test has no waiting request. A test whose requests always take that long is not stuck: a request must
+    have waited for more than three times the endpoint's median.
     """
     if not stuck_seconds:
         return None
@@ -183,7 +183,7 @@ def stall(record: RunRecord, stuck_seconds: float) -> Standstill | None:
 
 
 def _stuck(moment: Moment, stuck_seconds: float, usual: Mapping[Key, float]) -> tuple[str, float] | None:
-    """Return the endpoint whose oldest request waits for unusually long, and for how long."""
+    """Return the endpoint whose oldest request waits unusually long, and how long."""
     for method, name, _, seconds in _account(moment).get("long") or []:
         if seconds >= max(stuck_seconds, _TIMES_LONGER * usual.get((method, name), 0.0)):
             return f"{method} {name}".strip(), float(seconds)
@@ -195,7 +195,7 @@ def _account(moment: Moment) -> Mapping[str, Any]:
 
 
 def _usual_seconds(record: RunRecord, share: float) -> dict[Key, float]:
-    """Return the quantile of the good requests of each method and name, in seconds."""
+    """Return the quantile of the successful requests of each method and name, in seconds."""
     spreads = spreads_of(record.performance)
     return {(spread.method, spread.name): (spread.good.quantile(share) or 0.0) / 1000 for spread in spreads}
 

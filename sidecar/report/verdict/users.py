@@ -1,4 +1,4 @@
-"""Whether the users who were asked for were there, and what became of the others. Pure."""
+"""Check whether the requested users were running, and why others were not. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_NAMED = 3
 
 
 def users_short(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
-    """Yield that fewer users were there than were asked for, sustained; those that ended themselves count as there."""
+    """Yield that too few users were running, sustained. Users that ended themselves do not count as missing."""
     too_slow = _ramp_beyond_the_run(record)
     if USERS not in record.meters or Unknown.SECONDS in record.unknown or too_slow:
         yield from _never_were_there(record, too_slow)
@@ -33,7 +33,7 @@ def users_short(record: RunRecord, limit: Sustained) -> Iterator[InvalidReason]:
 
 
 def _not_made(record: RunRecord) -> Iterator[InvalidReason]:
-    """Yield that users could not be made, in a run too short to see for how long they were missing."""
+    """Yield that users could not be created, in a run that is too short to see how long they were missing."""
     last = next((moment for moment in reversed(record.load_moments) if moment.state in ("spawning", "running")), None)
     if last and (last.meters.get(USERS) or {}).get("not_made") and error_groups(record, "init"):
         causes = _causes(record, last.target_users)
@@ -43,7 +43,7 @@ def _not_made(record: RunRecord) -> Iterator[InvalidReason]:
 
 
 def ended_in_on_start(record: RunRecord) -> bool:
-    """Tell whether all missing users ended in on_start, and others were there: the limit on task errors judges that."""
+    """Return whether all missing users ended in on_start while others ran: the limit on task errors judges that."""
     short = [look for look in _looks(record) if look.is_short]
     return bool(short) and all(look.there and look.died >= look.short for look in short)
 
@@ -54,10 +54,10 @@ class _Look:
 
     Attributes:
         at: when.
-        there: those that run, and those that ended themselves and were not replaced.
-        died: those that an exception ended, and that were not replaced.
-        wanted: those that were asked for.
-        is_judged: whether the ramp to that number was over for so long that each worker must have told of its users.
+        there: running users, and users that ended themselves and were not replaced.
+        died: users that an exception ended and that were not replaced.
+        wanted: the requested users.
+        is_judged: whether the ramp ended long enough ago that each worker has reported its users.
 
     """
 
@@ -74,7 +74,7 @@ class _Look:
 
     @property
     def is_short(self) -> bool:
-        """Whether users were missing at a moment at which that counts."""
+        """Whether users were missing at a moment that counts."""
         return self.is_judged and self.short > 0
 
 
@@ -98,7 +98,7 @@ def _looks(record: RunRecord) -> Iterator[_Look]:
 
 
 def _handed_out(moment: Moment) -> int:
-    """Return how many users Locust handed out: fewer than were asked for where every class has a fixed_count."""
+    """Return how many users Locust handed out: fewer than requested if every class has a fixed_count."""
     if moment.state == "running" and 0 < moment.dispatched_users < moment.target_users:
         return moment.dispatched_users
     return moment.target_users
@@ -121,7 +121,7 @@ def _short(record: RunRecord, looks: list[_Look]) -> InvalidReason:
 
 
 def _causes(record: RunRecord, wanted: int) -> str:
-    """Return what became of the users who were missing, "" where nobody knows."""
+    """Return why users were missing; "" if unknown."""
     not_made = max((int((m.meters.get(USERS) or {}).get("not_made") or 0) for m in record.moments), default=0)
     lost = plural(not_made, "user")
     said = [f"{group.text}: {lost} could not be made" for group in error_groups(record, "init")[:_MOST_NAMED]]
@@ -140,7 +140,7 @@ def _stops(record: RunRecord) -> Iterator[str]:
 
 
 def _ramp_beyond_the_run(record: RunRecord) -> str:
-    """Say that the ramp could not fit into the run; "" where it could, or a load shape has ramps of its own."""
+    """Return that the ramp takes longer than the run; "" if it does not, or with a load shape."""
     wanted, most = record.workers.wanted_users, record.workers.most_users
     rate, run_time = float(record.plan.get("spawn_rate_per_second") or 0), record.plan.get("run_time_seconds") or 0
     ramp = wanted / rate if rate else 0.0
@@ -150,7 +150,7 @@ def _ramp_beyond_the_run(record: RunRecord) -> str:
 
 
 def _never_were_there(record: RunRecord, too_slow: str) -> Iterator[InvalidReason]:
-    """Yield that the users who were asked for never were there; of a load shape nobody asked for a number."""
+    """Yield that the requested users never ran. A load shape has no requested number."""
     wanted, most = record.workers.wanted_users, record.workers.most_users
     meter = record.meters.get(USERS) or {}
     finished, wanted = int(meter.get("finished") or 0), min(wanted, int(meter.get("asked") or wanted))
@@ -163,7 +163,7 @@ def _never_were_there(record: RunRecord, too_slow: str) -> Iterator[InvalidReaso
 
 
 def notes(record: RunRecord) -> Iterator[str]:
-    """Yield what else became of users: who finished, whom one of them stopped, which classes got none."""
+    """Yield notes on users: how many finished, what stopped them, which classes got no user."""
     meter = record.meters.get(USERS) or {}
     if finished := int(meter.get("finished") or 0):
         yield f"{plural(finished, 'user')} finished (StopUser)"
