@@ -1,4 +1,4 @@
-"""SQLite files: opening one for its writer (settings, migration, an unusable file moved aside), and lending readers."""
+"""SQLite files: one writer each (settings, migration, an unusable file moved aside), and connections for readers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any
 from sidecar.common.errors import LedgerError
 from sidecar.ledger.schema import Schema
 
-BUSY_SECONDS = 5.0  # two sidecars may overlap for a moment while one replaces the other
+BUSY_SECONDS = 5.0  # two monitors may overlap for a moment when one replaces the other
 _CACHE_KIB = 1024
-_WAL_BYTES = 8 * 1024 * 1024  # a WAL that a burst has blown up is cut back to this
-_FREED_PAGES = 2000  # given back to the disk a call: 8 MB
+_WAL_BYTES = 8 * 1024 * 1024  # a WAL that a burst has enlarged is cut back to this
+_FREED_PAGES = 2000  # given back to the disk in each call: 8 MB
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY = 0xFF  # an extended result code's lowest byte is the plain one
 _MOST_IDLE = 4
@@ -26,7 +26,7 @@ _READER_CACHE_KIB = 512  # each; a thread pool has several
 
 
 class UnusableFileError(Exception):
-    """This file can never be used as it is; `word` goes into its new name."""
+    """This file can never be used as it is; `word` becomes part of its new name."""
 
     def __init__(self, word: str, why: str) -> None:
         super().__init__(why)
@@ -34,18 +34,18 @@ class UnusableFileError(Exception):
 
 
 class Database:
-    """One file, open for its writer at the newest schema. It may be used in another thread, by one at a time.
+    """One file, open for its writer at the newest schema. Any thread may use it, one at a time.
 
-    A file that cannot be used, when it is opened or later, is moved aside, never deleted, and one that somebody removes
-    is begun anew; `notes` then has one sentence about it.
+    A file that cannot be used, when it is opened or later, is moved aside and never deleted. A file that somebody
+    removes is created again. `notes` then has one sentence about it.
 
     Args:
-        folder: where the file is; made if need be.
+        folder: where the file is; created if necessary.
         schema: which file.
-        clock: for the name of a file that is moved aside.
+        clock: the time for the name of a file that is moved aside.
 
     Raises:
-        LedgerError: it cannot be opened now: no rights, no space, locked by another process.
+        LedgerError: it cannot be opened now: no permission, no space, or locked by another process.
 
     """
 
@@ -62,7 +62,7 @@ class Database:
         self._connection.close()
 
     def sound(self) -> sqlite3.Connection:
-        """Return the connection, to a new file when the last one was found damaged or was removed.
+        """Return the connection; to a new file if the last one was found damaged or was removed.
 
         Raises:
             LedgerError: a new file cannot be opened now.
@@ -74,24 +74,24 @@ class Database:
         elif self._is_removed():
             self.close()
             self._open()
-            self.notes = (*self.notes, f"{self._path.name} was removed while it was in use; a new one was begun")
+            self.notes = (*self.notes, f"{self._path.name} was removed while it was in use; a new file was created")
         return self._connection
 
     def notice_damage(self, error: sqlite3.Error) -> bool:
-        """Return whether an error says that the file is damaged; the next call of `sound` then puts it away."""
+        """Return whether an error means that the file is damaged; the next call of `sound` then moves it aside."""
         corrupt = is_corrupt(error)
         if corrupt:
             self._damage = str(error)
         return corrupt
 
     def _is_removed(self) -> bool:
-        """Return whether the file that was opened is no longer the one in the folder: it would be written in vain."""
+        """Return whether the open file is no longer the one in the folder; then all writing would be lost."""
         try:
             return self._path.stat().st_ino != self._inode
         except FileNotFoundError:
             return True
         except OSError:
-            return False  # nobody can say; the next writing will
+            return False  # unknown; the next write will show it
 
     def _open(self) -> None:
         try:
@@ -107,7 +107,7 @@ class Database:
             return _connected(self._path, self._schema, self._damage)
         except UnusableFileError as error:
             kept = _move_aside(self._path, error.word, self._clock())
-            note = f"{self._path.name} {error}; it is kept as {kept.name}, and a new one was begun"
+            note = f"{self._path.name} {error}; it is kept as {kept.name}, and a new file was created"
             try:
                 connection = _connected(self._path, self._schema)
             except UnusableFileError as again:
@@ -117,25 +117,25 @@ class Database:
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:
-    """Return whether the error says that the file itself is damaged, so that trying again is of no use."""
+    """Return whether the error means that the file itself is damaged, so that another try is useless."""
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _CORRUPT
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all of the body or nothing of it. What the body raises ends the transaction and is raised again."""
+    """Write all changes of the body, or none if it raises. Its exception is raised again."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:  # SQLite has itself rolled back after some errors
+        if connection.in_transaction:  # SQLite itself has rolled back after some errors
             connection.execute("ROLLBACK")
         raise
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """Return how much of the file holds something; free pages inside it will be filled again."""
+    """Return how many bytes of the file are in use; SQLite fills free pages in it again."""
     pages, free, size = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0])
         for name in ("page_count", "freelist_count", "page_size")
@@ -144,13 +144,13 @@ def used_bytes(connection: sqlite3.Connection) -> int:
 
 
 def give_back(connection: sqlite3.Connection) -> None:
-    """Shrink the file by its free pages, a bounded number a call."""
-    # A script, for `execute` takes one step of a statement without columns, and here a step is a page.
+    """Return free pages of the file to the disk, a bounded number in each call."""
+    # A script, because `execute` takes only one step of a statement without columns, and a step here is one page.
     connection.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
 
 
 def file_bytes(folder: Path, schema: Schema) -> int:
-    """Return the size of the file and its WAL on the disk; 0 where there is none."""
+    """Return the size of the file and its WAL on the disk; 0 if the file does not exist."""
     return sum(_size(folder / (schema.file_name + end)) for end in ("", "-wal"))
 
 
@@ -186,16 +186,16 @@ def _set_up(connection: sqlite3.Connection, schema: Schema) -> None:
         int(connection.execute(sql).fetchone()[0])
         for sql in ("PRAGMA user_version", "SELECT COUNT(*) FROM sqlite_master")
     )
-    # First the looking, then the writing: a file that is moved aside stays as it was found.
+    # All checks come before the first write, so that a file that is moved aside stays as it was.
     newest = len(schema.steps)
     if version > newest:
-        raise UnusableFileError("newer", f"was written by a newer sidecar (schema {version}; this one knows {newest})")
+        raise UnusableFileError("newer", f"was written by a newer monitor (schema {version}, this one reads {newest})")
     if version == 0 and tables:
-        raise UnusableFileError("foreign", "is a database of something else")
+        raise UnusableFileError("foreign", "is a database of another program")
     if schema.checked and tables:
         _check(connection)
     if not tables:
-        # Before the first table, or never: lets a file shrink again, page by page.
+        # Only possible before the first table: it lets the file shrink later, page by page.
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={schema.synchronous}")
@@ -212,7 +212,7 @@ def _check(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, schema: Schema, version: int) -> None:
-    """Take the file through the missing steps, all or none."""
+    """Apply the missing steps to the file, all or none."""
     with transaction(connection):
         for step in schema.steps[version:]:
             for statement in step:
@@ -221,7 +221,7 @@ def _migrate(connection: sqlite3.Connection, schema: Schema, version: int) -> No
 
 
 def _move_aside(path: Path, word: str, now: datetime) -> Path:
-    """Rename the file and its WAL together, so that what they hold can still be rescued."""
+    """Rename the file and its WAL together, so that their data can still be rescued."""
     stamp = f"{path.name}.{word}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     kept, more = path.with_name(stamp), 1
     while kept.exists():
@@ -250,11 +250,11 @@ def _refused(path: Path, error: Exception) -> LedgerError:
 class _Reader:
     connection: sqlite3.Connection
     inode: int
-    lasting: bool  # it will see what is written from now on
+    lasting: bool  # it will see later writes
 
 
 class Readers:
-    """Lends a connection to one thread at a time; keeps a few for the next. Notices that the file was replaced.
+    """Gives each thread a connection for one query at a time and keeps a few. Notices when the file was replaced.
 
     Args:
         path: the file; it need not exist yet.
@@ -310,9 +310,9 @@ class Readers:
 def _connect(path: Path, inode: int) -> _Reader:
     """Open for reading, in the first way that works here.
 
-    A file in WAL mode that was closed cleanly has no WAL and no shared memory beside it, and a reader needs to make
-    them anew: it opens for writing, then. Where the folder cannot be written, an existing shared memory will do; and
-    where there is neither, nobody writes now, and the file is read as it stands, once.
+    A file in WAL mode that was closed cleanly has no WAL and no shared memory. A reader must create them, so it opens
+    the file for writing. If the folder is not writable, an existing shared memory is enough. If there is none, nobody
+    writes now, and the file is read once as it is.
     """
     for way in ("mode=rw", "mode=ro"):
         with suppress(sqlite3.OperationalError):
@@ -325,7 +325,7 @@ def _open_reader(uri: str) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA query_only=ON")
         connection.execute(f"PRAGMA cache_size=-{_READER_CACHE_KIB}")
-        connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # opening alone touches nothing
+        connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # opening alone reads nothing
     except BaseException:
         connection.close()
         raise

@@ -1,4 +1,4 @@
-"""History: figures and log lines over time. Taking them never waits; a thread of its own writes them down."""
+"""History: figures and log lines over time. Adding never waits; a thread of its own writes to the disk."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from sidecar.model.history import HealthMinute, LogCursor, RunPoint, Sample, Sto
 from sidecar.model.incident import MemorySample
 
 DEPTH = 60
-_MOST_CONTAINERS = 256  # the longest untouched go first
-_PACE_SECONDS = 1.0  # sixty followers' lines go together
+_MOST_CONTAINERS = 256  # the containers without new samples for the longest go first
+_PACE_SECONDS = 1.0  # so that the lines of sixty followers are written together
 _PRUNE_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
 class Rings:
-    """Remembers the latest memory samples of each container; for any thread."""
+    """Keeps the latest memory samples of each container; for any thread."""
 
     def __init__(self) -> None:
         self._rings: OrderedDict[str, deque[MemorySample]] = OrderedDict()
         self._lock = threading.Lock()
 
     def add_round(self, at: datetime, samples: Sequence[Sample]) -> None:
-        """Remember the memory of these containers."""
+        """Add the memory of these containers."""
         with self._lock:
             for sample in samples:
                 ring = self._rings.setdefault(sample.container_id, deque(maxlen=DEPTH))
@@ -46,24 +46,24 @@ class Rings:
                     self._rings.popitem(last=False)
 
     def recent(self, container_id: str, before: datetime, most: int) -> tuple[MemorySample, ...]:
-        """Return the last of this container up to that moment, oldest first, at most so many."""
+        """Return the container's last samples up to that moment, oldest first, at most `most`."""
         with self._lock:
             samples = [sample for sample in self._rings.get(container_id, ()) if sample.at <= before]
         return tuple(samples[-most:])
 
 
 class History(HistoryReader):
-    """Takes figures and lines from any thread and keeps them, and is the reader of what is kept.
+    """Takes figures and lines from any thread, keeps them, and reads them.
 
-    A thread of its own writes them. What cannot be written now (no space) is tried again, with pauses of 1 to 30 s; a
-    file that turns out to be damaged is replaced; what can never be written is logged and left.
+    A thread of its own writes. If a write fails now (no space), the thread tries again after pauses of 1 to 30 s. A
+    damaged file is replaced. Data that can never be written is logged and dropped.
 
     Args:
         folder: where the ledger is.
         clock: the time of day.
         retention: how long and how much is kept.
         monotonic: a clock in seconds that never jumps.
-        most_waiting_bytes: how much memory may wait to be written; beyond it, it is dropped and counted.
+        most_waiting_bytes: how much memory the waiting data may take; data beyond it is dropped and counted.
 
     Raises:
         LedgerError: the file cannot be opened.
@@ -85,7 +85,7 @@ class History(HistoryReader):
         self._pending = Pending(most_waiting_bytes)
         super().__init__(folder)
         self._rings = Rings()
-        self.trouble = ""  # why nothing can be written now
+        self.trouble = ""  # the reason why nothing can be written now
         self._monotonic = monotonic
         self._progress = threading.Condition()
         self._asked = self._answered = 0
@@ -99,15 +99,15 @@ class History(HistoryReader):
 
     @property
     def dropped(self) -> Dropped:
-        """Return how much was never written because it came faster than it could be."""
+        """Return how much was dropped because it came faster than it could be written."""
         return self._pending.dropped()
 
     def start(self) -> None:
-        """Start the writer's thread."""
+        """Start the writer thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Write what waits, if that can be done at once, and let go of the file."""
+        """Write the waiting data, if that is possible at once, and close the file."""
         self._stopping.set()
         self._hurry.set()
         self._wake.set()
@@ -118,7 +118,7 @@ class History(HistoryReader):
         super().close()
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Wait until all that was added so far is written; False when that took too long."""
+        """Wait until everything added so far is written; return False if that took too long."""
         with self._progress:
             self._asked += 1
             wanted = self._asked
@@ -127,24 +127,24 @@ class History(HistoryReader):
             return self._progress.wait_for(lambda: self._answered >= wanted, timeout_seconds)
 
     def add_round(self, at: datetime, rows: Sequence[Sample]) -> None:
-        """Take the figures of one round."""
+        """Add the figures of one round."""
         if rows:
             self._rings.add_round(at, rows)
             self._pending.add_round(RoundSamples(millis(at), rows))
             self._wake.set()
 
     def add_run_point(self, point: RunPoint) -> None:
-        """Take the run's figures of one round."""
+        """Add the run's figures of one round."""
         self._pending.add_run_point(point)
         self._wake.set()
 
     def add_health(self, minutes: Sequence[HealthMinute]) -> None:
-        """Take minutes of asking whether things answer."""
+        """Add minutes of health checks."""
         self._pending.add_health(minutes)
         self._wake.set()
 
     def add_lines(self, lines: Sequence[StoredLine], cursors: Mapping[str, LogCursor] | None = None) -> None:
-        """Take lines of logs, and how far these logs have been read with them; both are written together."""
+        """Add log lines, and how far these logs have been read; both are written together."""
         self._pending.add_lines(lines, cursors or {})
         self._wake.set()
 
@@ -153,9 +153,9 @@ class History(HistoryReader):
         return dict(self._cursors)
 
     def recent(self, container_id: str, before: datetime, most: int = 50) -> tuple[MemorySample, ...]:
-        """Return a container's last memory samples up to a moment: from memory, and from the disk as needed.
+        """Return a container's last memory samples up to a moment, from memory and if necessary from the disk.
 
-        Only a container that an earlier monitor has written of is looked for on the disk. Never raises.
+        It reads the disk only for containers that an earlier monitor has recorded. Never raises.
         """
         recent = self._rings.recent(container_id, before, most)
         if container_id not in self._earlier or len(recent) >= min(most, DEPTH):
@@ -181,7 +181,7 @@ class History(HistoryReader):
         self._step()
 
     def _step(self) -> None:
-        """Write all that waits, trying again as long as that may help; what comes meanwhile waits, bounded."""
+        """Write all waiting data, and retry while that may help. Data that comes meanwhile waits, within a limit."""
         with self._progress:
             asked = self._asked
         work = self._pending.take()
@@ -195,7 +195,7 @@ class History(HistoryReader):
             self._progress.notify_all()
 
     def _attempt(self, action: Callable[[HistoryWriter], None]) -> bool:
-        """Do it; False when trying again may help."""
+        """Run the action; return False if another try may help."""
         try:
             action(self._writer)
         except (sqlite3.OperationalError, LedgerError) as error:
@@ -203,9 +203,9 @@ class History(HistoryReader):
         except sqlite3.DatabaseError as error:
             if self._writer.notice_damage(error):
                 return self._failed(error)
-            _log.exception("history cannot keep this")
+            _log.exception("history cannot store this data")
         except Exception:  # noqa: BLE001 the top of a thread
-            _log.exception("history cannot keep this")
+            _log.exception("history cannot store this data")
         self.trouble = ""
         return True
 

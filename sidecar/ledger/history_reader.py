@@ -1,4 +1,4 @@
-"""Reading history.db: series on any span, log lines, the last memory samples of a container. From any thread."""
+"""Reads history.db: series over any span, log lines, the last memory samples of a container. From any thread."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sidecar.model.incident import MemorySample
 _EVER_NS = 2**63 - 1
 _LONGEST_PATTERN = 50_000  # bytes; SQLite refuses a longer one
 
-# The span is half open: a figure of the moment `until` belongs to the next. A slot of averages that began before the
-# span reaches into it, and is counted at its start.
+# The span is half open: a figure at the moment `until` belongs to the next span. A slot of averages that began before
+# the span reaches into it, so it counts at the span's start.
 _SERIES = f"""
     SELECT c.container_id, c.name, c.project, c.service, c.number, MIN(at_ms),
         CAST(SUM(working_set * rows) / SUM(rows) AS INTEGER), MAX(working_set_max), MAX(usage_max), MAX(memory_limit),
@@ -64,7 +64,7 @@ _ALL_LINES = LogQuery()
 
 
 class HistoryReader:
-    """What history.db holds; each call may raise LedgerError.
+    """Reads history.db; each call may raise LedgerError.
 
     Args:
         folder: where the ledger is.
@@ -78,30 +78,30 @@ class HistoryReader:
         self._readers.close()
 
     def series(self, since: datetime, until: datetime, points: int, project: str | None = None) -> list[RecordedSeries]:
-        """Return the figures of each container over [since, until), in at most so many steps of one length.
+        """Return the figures of each container over [since, until), in at most `points` steps of equal length.
 
         Args:
-            since: start of the span, within it.
-            until: end of the span, no longer within it.
-            points: into how many steps the span is divided.
-            project: only of this Compose project; None: of all.
+            since: start of the span, included.
+            until: end of the span, not included.
+            points: number of steps in the span.
+            project: only containers of this Compose project; None: all.
         """
         rows = self._readers.rows(_SERIES, _span(since, until, points) | {"project": project})
         by_container = groupby(rows, key=itemgetter(0, 1, 2, 3, 4))
         return [_series(who, tuple(map(_point, of_one))) for who, of_one in by_container]
 
     def run_series(self, since: datetime, until: datetime, points: int) -> list[RunPoint]:
-        """Return the run's figures over [since, until), in at most so many steps of one length."""
+        """Return the run's figures over [since, until), in at most `points` steps of equal length."""
         rows = self._readers.rows(_RUN_SERIES, _span(since, until, points))
         return [RunPoint(from_millis(row[0]), *row[1:]) for row in rows]
 
     def health(self, since: datetime, until: datetime, limit: int = 10_000) -> list[HealthMinute]:
-        """Return the minutes of asking over [since, until), newest first."""
+        """Return the minutes of health checks over [since, until), newest first."""
         asked = {"since": millis(since), "until": millis(until), "limit": limit}
         return [HealthMinute(from_millis(row[0]), *row[1:]) for row in self._readers.rows(_HEALTH, asked)]
 
     def search(self, query: LogQuery = _ALL_LINES) -> list[StoredLine]:
-        """Return the log lines that a query is about, newest first."""
+        """Return the log lines that match a query, newest first."""
         asked: dict[str, object] = {
             "pattern": _pattern(query.text) if query.text else None,
             "since": 0 if query.since is None else nanos(query.since),
@@ -118,7 +118,7 @@ class HistoryReader:
         return [StoredLine(*row[:7]) for row in rows[: query.limit]]
 
     def recent(self, container_id: str, before: datetime, most: int) -> tuple[MemorySample, ...]:
-        """Return the last of this container in the ten minutes up to that moment, oldest first, at most so many."""
+        """Return the container's last samples in the ten minutes up to that moment, oldest first, at most `most`."""
         at = millis(before)
         asked = {"id": container_id, "before": at, "since": at - _MEMORY_SPAN_MS, "limit": most}
         rows = self._readers.rows(_MEMORY, asked)

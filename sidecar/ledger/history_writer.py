@@ -1,8 +1,8 @@
-"""What waits to be written to history, the writing of history.db, one transaction a piece of work, and its retention.
+"""The data that waits for history, its writing to history.db in single transactions, and the retention.
 
-`Pending` is bounded, so that a slow disk or a flood costs history and not memory; HistoryWriter is for one thread.
+`Pending` is bounded, so that a slow disk or a flood costs history, not memory. HistoryWriter is for one thread.
 
-Samples of two hours and more become averages, the oldest rows go, and what is too much.
+Samples older than two hours become averages. The oldest rows are deleted, and rows beyond the size limit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sidecar.ledger.schema import HISTORY, LEDGER, SLOT_MS, Retention
 from sidecar.model.history import HealthMinute, LogCursor, LogPosition, RunPoint, Sample, StoredLine
 
 MOST_BYTES = 16 * 1024 * 1024
-_SAMPLE_BYTES = 400  # about what one costs in memory, with all that it holds
+_SAMPLE_BYTES = 400  # about what one takes in memory, with all its fields
 _LINE_BYTES = 300  # the same, without the text
 
 
@@ -38,7 +38,7 @@ class RoundSamples:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """How much was never written because too much waited already."""
+    """How much was dropped because too much waited already."""
 
     samples: int = 0
     lines: int = 0
@@ -46,7 +46,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is written in one transaction. The cursors say how far the logs were read, up to these lines."""
+    """The data of one transaction. The cursors are how far the logs were read, up to these lines."""
 
     rounds: Sequence[RoundSamples] = ()
     run_points: Sequence[RunPoint] = ()
@@ -60,9 +60,9 @@ class Work:
 
 
 class Pending:
-    """Takes from any thread, without ever waiting; gives all of it to the writer.
+    """Takes data from any thread without waiting, and gives all of it to the writer.
 
-    Beyond `most_bytes` the oldest rounds go first, then the oldest lines; what went is counted.
+    Beyond `most_bytes` the oldest rounds are dropped first, then the oldest lines. Dropped data is counted.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -78,24 +78,24 @@ class Pending:
         self._dropped_lines = 0
 
     def add_round(self, round_samples: RoundSamples) -> None:
-        """Take the samples of one round."""
+        """Add the samples of one round."""
         with self._lock:
             self._rounds.append(round_samples)
             self._bytes += _round_bytes(round_samples)
             self._shed()
 
     def add_run_point(self, point: RunPoint) -> None:
-        """Take the run's figures of one round."""
+        """Add the run's figures of one round."""
         with self._lock:
             self._run_points.append(point)
 
     def add_health(self, minutes: Sequence[HealthMinute]) -> None:
-        """Take minutes of asking."""
+        """Add minutes of health checks."""
         with self._lock:
             self._health.extend(minutes)
 
     def add_lines(self, lines: Sequence[StoredLine], cursors: Mapping[str, LogCursor]) -> None:
-        """Take lines, and how far their logs have been read with them."""
+        """Add lines, and how far their logs have been read."""
         with self._lock:
             if lines:
                 self._lines.append(lines)
@@ -104,7 +104,7 @@ class Pending:
             self._shed()
 
     def take(self) -> Work:
-        """Hand over all that waits."""
+        """Return all waiting data, and forget it."""
         with self._lock:
             health = tuple(self._health)
             work = Work(tuple(self._rounds), tuple(self._run_points), tuple(self._lines), self._cursors, health)
@@ -140,7 +140,7 @@ def _lines_bytes(lines: Sequence[StoredLine]) -> int:
     return sum(_LINE_BYTES + len(line.text) for line in lines)
 
 
-_LARGEST = 2**63 - 1  # what a column holds; a container without a limit may be said to have 2^64 - 1
+_LARGEST = 2**63 - 1  # the largest value of a column; a container without a limit may report 2^64 - 1
 _SEEN_AGAIN_MS = 600_000
 
 _UPSERT_CONTAINER = """INSERT INTO containers (container_id, name, project, service, number, seen_ms)
@@ -164,10 +164,10 @@ _FIGURES = attrgetter(
 
 _Who = tuple[str, str | None, str | None, int | None]
 RAW = timedelta(hours=2)
-_MOST_STEPS = 200  # a call; the writer has other things to do
-_STEPS_OF_ROWS = (500, 50, 5, 1)  # small enough not to cut far below the bound, even where the lines are long
-_MOST_CURSORS = 10_000  # kept whatever their age: a quiet container's log must not be read anew
-# A sample that comes late (the clock was set back) finds its slot filled: the two are put together by their rows.
+_MOST_STEPS = 200  # in one call; the writer has other work
+_STEPS_OF_ROWS = (500, 50, 5, 1)  # small enough to delete little more than necessary, even if the lines are long
+_MOST_CURSORS = 10_000  # kept whatever their age, so that a quiet container's log is not read again
+# A late sample (the clock was set back) may find its slot filled: then both are merged, weighted by their rows.
 _ROLL_UP = f"""INSERT INTO averages
     SELECT at_ms / {SLOT_MS} * {SLOT_MS} AS slot, ref, COUNT(*), COUNT(cpu), AVG(cpu), MAX(cpu), MAX(throttled),
         AVG(working_set), MAX(working_set), MAX(usage), MAX(memory_limit),
@@ -221,7 +221,7 @@ class HistoryWriter:
         retention: how long and how much is kept.
 
     Raises:
-        LedgerError: it cannot be opened.
+        LedgerError: the file cannot be opened.
 
     """
 
@@ -230,7 +230,7 @@ class HistoryWriter:
         self._clock = clock
         self._retention = retention
         self._known: dict[str, _KnownContainer] = {}
-        # Lines of the same nanosecond stay apart, and in order, by a number that no earlier sidecar can have reached.
+        # A sequence number keeps lines of one nanosecond apart and in order. No earlier monitor can have reached it.
         self._sequence = micros(clock())
         self._file = Database(folder, HISTORY, clock)
         self._connection = self._file.sound()
@@ -245,11 +245,11 @@ class HistoryWriter:
         return self._file.notes
 
     def notice_damage(self, error: sqlite3.Error) -> bool:
-        """Return whether an error says that the file is damaged; the next writing then begins a new one."""
+        """Return whether an error means that the file is damaged; the next write then begins a new file."""
         return self._file.notice_damage(error)
 
     def earlier(self) -> tuple[frozenset[str], dict[str, LogCursor]]:
-        """Return the containers in the file, and how far each log was read; a file that proves damaged is replaced."""
+        """Return the containers in the file, and how far each log was read. A damaged file is replaced."""
         try:
             return self._container_ids(), self._cursors()
         except sqlite3.DatabaseError as error:
@@ -259,7 +259,7 @@ class HistoryWriter:
             return self._container_ids(), self._cursors()
 
     def write(self, work: Work) -> None:
-        """Write all of it, or, raising sqlite3.Error, nothing."""
+        """Write all of the data, or nothing if it raises sqlite3.Error."""
         connection = self._sound()
         try:
             with transaction(connection):
@@ -269,11 +269,11 @@ class HistoryWriter:
                 connection.executemany(_KEEP_CURSOR, _cursor_rows(work.cursors))
                 connection.executemany(_KEEP_HEALTH, map(_row, work.health))
         except BaseException:
-            self._known.clear()  # what was said of containers in this transaction was taken back with it
+            self._known.clear()  # the transaction's rows of containers were rolled back
             raise
 
     def prune(self) -> None:
-        """Roll up, and delete what is too old or too much; sqlite3.Error when it could not be done."""
+        """Roll up old samples, and delete what is too old or too much; raises sqlite3.Error if it fails."""
         now, connection = self._clock(), self._sound()
         self._known.clear()
         roll_up(connection, now)
@@ -281,7 +281,7 @@ class HistoryWriter:
         prune_size(connection, self._retention.history_bytes(file_bytes(self._folder, LEDGER)))
 
     def _sound(self) -> sqlite3.Connection:
-        """Return the connection; in a new file no container is known yet."""
+        """Return the connection. A new file has no containers yet."""
         before, self._connection = self._connection, self._file.sound()
         if self._connection is not before:
             self._known.clear()
@@ -311,7 +311,7 @@ class HistoryWriter:
         at_ms = line.ns // MILLISECOND_NS
         known = self._known.get(line.container_id)
         if known and at_ms - known.seen_ms < _SEEN_AGAIN_MS:
-            return known.ref  # a sample knows more of a container than a line does
+            return known.ref  # a sample has more data on a container than a line has
         return self._ref(line.container_id, (line.name, line.project, line.service, None), at_ms)
 
     def _ref(self, container_id: str, who: _Who, at_ms: int) -> int:
@@ -344,7 +344,7 @@ def _cursor(marks: dict[str, Any]) -> LogCursor:
 
 
 def roll_up(connection: sqlite3.Connection, now: datetime) -> None:
-    """Turn samples older than two hours into averages of 30 seconds, whole slots only."""
+    """Replace samples older than two hours by averages of 30 seconds, in whole slots."""
     edge = {"edge": millis(now - RAW) // SLOT_MS * SLOT_MS}
     with transaction(connection):
         connection.execute(_ROLL_UP, edge)
@@ -354,7 +354,7 @@ def roll_up(connection: sqlite3.Connection, now: datetime) -> None:
 
 
 def prune_age(connection: sqlite3.Connection, oldest: datetime) -> None:
-    """Delete what is from before that moment, and the containers that were last seen before it."""
+    """Delete rows from before that moment, and containers last seen before it."""
     _delete_before(connection, millis(oldest))
     with transaction(connection):
         connection.execute("DELETE FROM containers WHERE seen_ms < ?", (millis(oldest - timedelta(hours=1)),))
@@ -362,7 +362,7 @@ def prune_age(connection: sqlite3.Connection, oldest: datetime) -> None:
 
 
 def prune_size(connection: sqlite3.Connection, most_bytes: int) -> None:
-    """Delete the oldest samples and lines while the file holds more than that; then give free pages back."""
+    """Delete the oldest samples and lines while the file is larger than that; then return free pages to the disk."""
     for _ in range(_MOST_STEPS):
         if used_bytes(connection) <= most_bytes:
             break
@@ -374,7 +374,7 @@ def prune_size(connection: sqlite3.Connection, most_bytes: int) -> None:
 
 
 def _edge_of_oldest(connection: sqlite3.Connection) -> int | None:
-    """Return a moment (ms) with a good piece of some table before it, and no more of any; None when all is empty."""
+    """Return a moment (ms) with a fair part of one table before it, and no more of any; None if all are empty."""
     for rows in _STEPS_OF_ROWS:
         edges = [int(row[0]) for sql in _NTH_OLDEST for row in connection.execute(sql, {"n": rows - 1})]
         if edges:

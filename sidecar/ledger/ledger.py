@@ -1,4 +1,4 @@
-"""The ledger: what was seen and what it meant, durable before anybody is shown it. For the recorder's thread alone."""
+"""The ledger: observations and incidents, on the disk before anybody sees them. For the recorder's thread alone."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sidecar.ledger.schema import LEDGER, Retention
 from sidecar.model.incident import PROVISIONAL, Incident
 from sidecar.model.signal import DockerEvent
 
-_MOST_STEPS = 20  # a call; the writer has other things to do
+_MOST_STEPS = 20  # in one call; the writer has other work
 
-# The newest event stays whatever its age: from it on the engine is asked to replay, and an engine's buffer holds 256.
+# The newest event always stays: the engine replays events from it on, and an engine's buffer holds only 256.
 _OLD_EVENTS = """DELETE FROM events WHERE rowid IN (
     SELECT rowid FROM events
     WHERE ns < :before AND ns < (SELECT MIN(ns) FROM (SELECT ns FROM events ORDER BY ns DESC LIMIT :spared))
@@ -34,11 +34,11 @@ _UPSERT_INCIDENT = "INSERT OR REPLACE INTO incidents VALUES (?,?,?,?,?,?,?,?,?,?
 _ONE_INCIDENT = "SELECT document FROM incidents WHERE id = ?"
 _OPEN_INCIDENTS = """SELECT document FROM incidents
     WHERE state = ? OR until_us IS NULL OR at_us >= ? ORDER BY at_us, id"""
-_BEYOND = "\U0010ffff"  # sorts after all that a key may hold
+_BEYOND = "\U0010ffff"  # sorts after all characters of a key
 
 
 def prune_ledger(connection: sqlite3.Connection, before_us: int, most_bytes: int) -> None:
-    """Delete events and incidents from before that moment; then, while the file holds too much, the oldest of all."""
+    """Delete events and incidents from before that moment. Then, while the file is too large, delete the oldest."""
     _repeat(connection, _OLD_EVENTS, {"before": before_us * 1000, "spared": 1})
     _repeat(connection, _OLD_INCIDENTS, {"before": before_us})
     for _ in range(_MOST_STEPS):
@@ -61,17 +61,17 @@ def _delete(connection: sqlite3.Connection, sql: str, parameters: dict[str, int]
 
 
 class Batch:
-    """What one commit writes; made by `Ledger.commit`, of no use after it."""
+    """The changes of one commit. `Ledger.commit` makes it, and it is invalid afterwards."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def journal(self, event: DockerEvent) -> bool:
-        """Keep an event as it came; False when it is known already (the same moment, action and container)."""
+        """Keep an event as it came; return False if it is known already (same moment, action and container)."""
         return self._connection.execute(_INSERT_EVENT, event_row(event)).rowcount == 1
 
     def upsert(self, incident: Incident) -> None:
-        """Keep this incident, in place of what is kept under the same id."""
+        """Keep this incident; it replaces an earlier one of the same id."""
         self._connection.execute(_UPSERT_INCIDENT, incident_row(incident))
 
     def keep(self, key: str, value: Any) -> None:  # noqa: ANN401 whatever JSON can hold
@@ -80,18 +80,18 @@ class Batch:
         self._connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, written))
 
     def drop(self, key: str) -> None:
-        """Forget the state under this key, if there is any."""
+        """Delete the state under this key, if there is one."""
         self._connection.execute("DELETE FROM state WHERE key = ?", (key,))
 
 
 class Ledger:
     """The journal of events, the incidents and the state of the rules. One writer, one thread at a time.
 
-    A file that is damaged, while it is opened or later, or that a newer sidecar has written is moved aside, never
-    deleted, and one that somebody removes is begun anew; `notes` then has one sentence about it.
+    A file is moved aside, never deleted, if it is damaged (when it is opened or later) or if a newer monitor has
+    written it. A file that somebody removes is created again. `notes` then has one sentence about it.
 
     Raises:
-        LedgerError: the folder cannot be written, or the file is locked.
+        LedgerError: the folder is not writable, or the file is locked.
 
     """
 
@@ -111,11 +111,11 @@ class Ledger:
 
     @contextmanager
     def commit(self) -> Iterator[Batch]:
-        """Write all of a batch, on the disk when the block is left, or nothing of it.
+        """Write all of a batch, or nothing. It is on the disk when the block ends.
 
         Raises:
-            LedgerError: it could not be written: no space, locked, damaged. Trying again later is right in each case;
-                a damaged file is then replaced by an empty one.
+            LedgerError: the write failed: no space, locked, or damaged. A later try makes sense in each case; an empty
+                file then replaces a damaged one.
 
         """
         try:
@@ -136,7 +136,7 @@ class Ledger:
         return {key: json.loads(value) for key, value in rows}
 
     def last_event_ns(self) -> int | None:
-        """Return the time stamp of the newest event in the journal; None when it is empty.
+        """Return the time stamp of the newest event in the journal; None if it is empty.
 
         Raises:
             LedgerError: it could not be read.
@@ -146,7 +146,7 @@ class Ledger:
         return None if newest is None else int(newest)
 
     def incident(self, incident_id: str) -> Incident | None:
-        """Return one incident, or None when there is none of this id.
+        """Return one incident; None if no incident has this id.
 
         Raises:
             LedgerError: it could not be read.
@@ -155,7 +155,7 @@ class Ledger:
         return next(iter(incidents_of(self._rows(_ONE_INCIDENT, (incident_id,)))), None)
 
     def open_incidents(self, since_ns: int) -> list[Incident]:
-        """Return, oldest first, the incidents that may still change: provisional, going on, or begun since then.
+        """Return the incidents that may still change, oldest first: provisional, ongoing, or begun since then.
 
         Raises:
             LedgerError: they could not be read.
@@ -164,9 +164,9 @@ class Ledger:
         return incidents_of(self._rows(_OPEN_INCIDENTS, (PROVISIONAL, since_ns // 1000)))
 
     def prune(self, now: datetime) -> None:
-        """Delete what is too old, and of what is too much the oldest events, then the oldest incidents.
+        """Delete what is too old. If there is too much, delete the oldest events, then the oldest incidents.
 
-        A bounded piece of work a call: what is left over waits for the next one. History shrinks by itself, first.
+        Each call does a bounded amount of work; the next call continues. History shrinks first, by itself.
 
         Raises:
             LedgerError: it could not be written.
@@ -184,7 +184,7 @@ class Ledger:
             raise self._failed("read", error) from error
 
     def _failed(self, what: str, error: sqlite3.Error) -> LedgerError:
-        """Return what to raise; a damaged file is put away by the next call."""
+        """Return the error to raise; the next call moves a damaged file aside."""
         self._file.notice_damage(error)
         where = str(self._folder / LEDGER.file_name)
         return LedgerError(f"the ledger could not be {what}: {error}", where=where)

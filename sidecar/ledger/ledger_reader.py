@@ -1,6 +1,6 @@
-"""Events and incidents as rows of ledger.db, and reading the latter: from any thread, beside the writer or without it.
+"""Events and incidents as rows of ledger.db, and a reader of incidents: from any thread, with or without a writer.
 
-`LedgerArchive` reads both of the ledger's files.
+`LedgerArchive` reads both files of the ledger.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EVENT_COLUMNS = (
     "container_id, ns, action, name, project, service, number, helper, exit_code, signal, health, received_ns, raw"
 )
 RECORDED = "recorded_ns"
-"""The key of the state that says up to when everything is on the disk, in nanoseconds since 1970."""
+"""The key of the state that holds up to when everything is on the disk, in nanoseconds since 1970."""
 Value = None | int | float | str
 Row = tuple[Value, ...]
 _INCIDENTS = """SELECT document FROM incidents
@@ -73,19 +73,19 @@ def incident_row(incident: Incident) -> Row:
 def incidents_of(rows: Iterable[tuple[str, ...]]) -> list[Incident]:
     """Read incidents back from rows of one column, their documents.
 
-    One that this version of the model cannot read is passed over, and logged: it must not hide all the others.
+    It skips and logs an incident that this version of the model cannot read, because that one must not hide the others.
     """
     incidents = []
     for row in rows:
         try:
             incidents.append(document.loads_as(Incident, row[0], "incident"))
         except DocumentError as error:
-            _log.warning("the ledger holds an incident that cannot be read: %s", error)
+            _log.warning("the monitor cannot read an incident in the ledger: %s", error)
     return incidents
 
 
 class LedgerReader:
-    """The incidents that are on the disk. For any number of threads; each call may raise LedgerError.
+    """The incidents on the disk. For any number of threads; each call may raise LedgerError.
 
     Args:
         folder: where the ledger is.
@@ -99,7 +99,7 @@ class LedgerReader:
         self._readers.close()
 
     def incidents(self, query: IncidentQuery = EVERYTHING) -> Sequence[Incident]:
-        """Return the incidents that a query is about."""
+        """Return the incidents that match a query."""
         asked = {
             "since": None if query.since is None else micros(query.since),
             "until": None if query.until is None else micros(query.until),
@@ -112,30 +112,30 @@ class LedgerReader:
         return incidents_of(self._readers.rows(_INCIDENTS + order, asked))
 
     def incident(self, incident_id: str) -> Incident | None:
-        """Return one incident with all of its evidence, or None when there is none of this id."""
+        """Return one incident with all its evidence; None if no incident has this id."""
         rows = self._readers.rows("SELECT document FROM incidents WHERE id = :id", {"id": incident_id})
         return next(iter(incidents_of(rows)), None)
 
     def recorded_until(self) -> datetime | None:
-        """Return up to when the writer put down all that it saw; None in a ledger of an older kit."""
+        """Return the time up to which everything was written; None in a ledger of an older kit."""
         rows = self._readers.rows("SELECT value FROM state WHERE key = :key", {"key": RECORDED})
         return from_nanos(int(rows[0][0])) if rows else None
 
     def oom_kills(self) -> dict[str, int]:
-        """Return how many OOM kills are on record for each container, by its full id."""
+        """Return how many OOM kills are recorded for each container, by full id."""
         rows = self._readers.rows(_OOM_KILLS, {"kind": IncidentKind.OOM_KILL})
         return {container_id: int(count) for container_id, count in rows}
 
 
 class LedgerArchive(LedgerReader):
-    """Reads both files of a ledger, beside their writer or after it."""
+    """Reads both files of a ledger, while a writer has them open or later."""
 
     def __init__(self, folder: Path, history: HistoryReader) -> None:
         super().__init__(folder)
         self._history = history
 
     def blind(self, since: datetime | None, until: datetime | None) -> Sequence[Blind]:
-        """Return the spans without sight that touch this one, oldest first."""
+        """Return the blind spans that overlap this span, oldest first."""
         query = IncidentQuery(since, until, (IncidentKind.BLIND,), limit=_MOST_SPANS)
         return [_span(incident) for incident in reversed(self.incidents(query))]
 
@@ -146,7 +146,7 @@ class LedgerArchive(LedgerReader):
         return self._history.series(since, until, points, project)
 
     def run_series(self, since: datetime, until: datetime, points: int) -> Sequence[RunPoint]:
-        """Return the master's figures in the span."""
+        """Return the run's figures in the span."""
         return self._history.run_series(since, until, points)
 
     def search(self, query: LogQuery) -> Sequence[StoredLine]:
@@ -155,7 +155,7 @@ class LedgerArchive(LedgerReader):
 
 
 def _span(incident: Incident) -> Blind:
-    """Read the span that a blind incident tells of: one that ended and was made up for is no warning any more."""
+    """Return the span of a blind incident. A span that ended and whose data came in later is no warning any more."""
     return Blind(
         since=incident.at,
         until=incident.until,

@@ -1,6 +1,6 @@
-"""The tables of both files, as steps from one schema version to the next, and how much of them is kept.
+"""The tables of both files, as steps from one schema version to the next, and the retention.
 
-A step is never changed once it was released: a new one is added, and files of an older version are taken through it.
+A released step never changes. A new step is added, and older files go through it.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-SLOT_MS = 30_000  # how long a slot of averages is
+SLOT_MS = 30_000  # the length of a slot of averages
 
 Step = Sequence[str]
 _MEGABYTE = 1024 * 1024
-_HISTORY_FLOOR = 8  # history gives way to the ledger down to an eighth of the whole, then the ledger is cut
+_HISTORY_FLOOR = 8  # history shrinks first, down to an eighth of the total; then the ledger is cut
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One file's name, its steps (its version is their number), and how surely and closely it is handled.
+    """One file: its name, its steps (their number is its version), its durability and its check.
 
-    `synchronous` is SQLite's: FULL has each commit on the disk when it returns, NORMAL may lose the last ones with the
-    machine's power. `checked` has the whole file looked through when it is opened; too slow for a large one.
+    `synchronous` is SQLite's setting. With FULL each commit is on the disk when it returns; with NORMAL a loss of power
+    may take the last commits. `checked` reads the whole file when it is opened, which is too slow for a large file.
     """
 
     file_name: str
@@ -36,14 +36,14 @@ LEDGER = Schema(
     checked=True,
     steps=(
         (
-            # One row an engine event. The key says when two are the same one: the engine replays what it has sent.
+            # One row for each engine event. The key identifies an event, because the engine replays events it has sent.
             """CREATE TABLE events (
                 container_id TEXT NOT NULL, ns INTEGER NOT NULL, action TEXT NOT NULL,
                 name TEXT NOT NULL, project TEXT, service TEXT, number INTEGER, helper INTEGER NOT NULL,
                 exit_code INTEGER, signal INTEGER, health TEXT, received_ns INTEGER NOT NULL, raw TEXT NOT NULL,
                 UNIQUE (container_id, ns, action))""",
             "CREATE INDEX events_by_time ON events (ns)",
-            # The document stands last: what only looks at the columns never reads its pages.
+            # The document is the last column: a query of the other columns never reads its pages.
             """CREATE TABLE incidents (
                 id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, until_us INTEGER, state TEXT NOT NULL, kind TEXT NOT NULL,
                 project TEXT, service TEXT, container_id TEXT, count INTEGER NOT NULL, helper INTEGER NOT NULL,
@@ -61,18 +61,18 @@ HISTORY = Schema(
     checked=False,
     steps=(
         (
-            # Who a row is of, said once: `ref` is what the large tables hold.
+            # The container of a row, stored once: the large tables hold only `ref`.
             """CREATE TABLE containers (
                 ref INTEGER PRIMARY KEY, container_id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, project TEXT,
                 service TEXT, number INTEGER, seen_ms INTEGER NOT NULL)""",
-            # By time first: a round of sixty rows lands on one or two pages, not on sixty.
+            # By time first: a round of sixty rows is written to one or two pages, not to sixty.
             """CREATE TABLE samples (
                 at_ms INTEGER NOT NULL, ref INTEGER NOT NULL, cpu REAL, throttled REAL,
                 working_set INTEGER NOT NULL, usage INTEGER NOT NULL, memory_limit INTEGER,
                 network_rx INTEGER, network_tx INTEGER, block_read INTEGER, block_write INTEGER,
                 pids INTEGER, restarts INTEGER, oom_kills INTEGER,
                 PRIMARY KEY (at_ms, ref)) WITHOUT ROWID""",
-            # Samples of 30 seconds in one row, for the long term. `cpu_rows` is how many of `rows` had a cpu figure.
+            # Samples of 30 seconds in one row, for the long term. `cpu_rows` is how many of `rows` had a CPU figure.
             """CREATE TABLE averages (
                 at_ms INTEGER NOT NULL, ref INTEGER NOT NULL, rows INTEGER NOT NULL, cpu_rows INTEGER NOT NULL,
                 cpu REAL, cpu_max REAL, throttled_max REAL,
@@ -94,7 +94,7 @@ HISTORY = Schema(
             "CREATE TABLE cursors (container_id TEXT PRIMARY KEY, ns INTEGER NOT NULL, marks TEXT NOT NULL)",
         ),
         (
-            # A minute of asking one URL.
+            # One minute of checks of one URL.
             """CREATE TABLE health (
                 at_ms INTEGER NOT NULL, name TEXT NOT NULL, url TEXT NOT NULL, checks INTEGER NOT NULL,
                 passed INTEGER NOT NULL, total_ms REAL NOT NULL, most_ms REAL NOT NULL, error TEXT NOT NULL,
@@ -106,7 +106,7 @@ HISTORY = Schema(
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Keep for `days`, and both files together within `megabytes`: history goes first, then journal, then incidents."""
+    """Keep `days` and at most `megabytes` in both files. History goes first, then the journal, then the incidents."""
 
     days: int = 30
     megabytes: int = 512
@@ -117,14 +117,14 @@ class Retention:
 
     @property
     def whole_bytes(self) -> int:
-        """Return how much both files together may hold."""
+        """Return how many bytes both files together may have."""
         return self.megabytes * _MEGABYTE
 
     def history_bytes(self, ledger_bytes: int) -> int:
-        """Return how much history may hold beside a ledger of this size."""
+        """Return how many bytes history may have beside a ledger of this size."""
         return max(self.whole_bytes // _HISTORY_FLOOR, self.whole_bytes - ledger_bytes)
 
     @property
     def ledger_bytes(self) -> int:
-        """Return how much the ledger may hold when history has given way."""
+        """Return how many bytes the ledger may have when history is at its smallest."""
         return self.whole_bytes - self.whole_bytes // _HISTORY_FLOOR

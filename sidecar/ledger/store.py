@@ -1,4 +1,4 @@
-"""Ledger and history in one folder; where that cannot be, in a private one: watching goes on all the same."""
+"""Ledger and history in one folder, or in a spare folder if that one cannot be used, so that monitoring goes on."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from sidecar.ledger.schema import Retention
 
 _LOCK = "lock"
 _PROBE = "probe"
-_SPARE_MEGABYTES = 8  # a spare folder is most often memory (/tmp)
+_SPARE_MEGABYTES = 8  # a spare folder is usually in memory (/tmp)
 _PAUSE_SECONDS = 0.1
-PATIENCE_SECONDS = BUSY_SECONDS  # two sidecars may overlap for a moment while one replaces the other
+PATIENCE_SECONDS = BUSY_SECONDS  # two monitors may overlap for a moment when one replaces the other
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Both halves of the ledger, open in `folder`. `trouble` is "" or a sentence: why it is not where it should be."""
+    """Both files of the ledger, open in `folder`. `trouble` is why they are not in the configured folder, or ""."""
 
     folder: Path
     ledger: Ledger
@@ -35,7 +35,7 @@ class Store:
     trouble: str = ""
 
     def close(self) -> None:
-        """Let go of both files, and of the folder."""
+        """Close both files, and unlock the folder."""
         self.history.close()
         self.ledger.close()
         os.close(self.lock)
@@ -44,14 +44,14 @@ class Store:
 def open_store(
     folder: Path, clock: Callable[[], datetime], retention: Retention, spare: Callable[[], Path], *, patience: float = 0
 ) -> Store:
-    """Open the ledger in its folder, or else begin one in a spare folder and say so.
+    """Open the ledger in its folder. If that fails, open one in a spare folder and set `trouble`.
 
     Args:
-        folder: where the ledger belongs.
+        folder: the ledger's folder.
         clock: the time of day.
         retention: how long and how much is kept.
-        spare: makes an empty folder of our own.
-        patience: how many seconds another sidecar may take to let go of the folder.
+        spare: creates an empty private folder.
+        patience: how many seconds to wait for another monitor to unlock the folder.
 
     Raises:
         LedgerError: the spare folder cannot be used either.
@@ -61,18 +61,18 @@ def open_store(
         return _open(folder, clock, retention, patience=patience)
     except LedgerError as error:
         trouble = (
-            f"the ledger cannot be kept in {folder}: {error.what}. What is recorded now is lost when the sidecar ends;"
-            " once the folder can be written, the sidecar starts anew there"
+            f"the ledger cannot be kept in {folder}: {error.what}. Data recorded now is lost when the monitor ends."
+            " Once the folder is writable, the monitor restarts and uses it"
         )
     try:
         small = Retention(retention.days, min(retention.megabytes, _SPARE_MEGABYTES))
         return _open(spare(), clock, small, trouble=trouble)
     except OSError as error:
-        raise LedgerError(f"{trouble}; nor is there a spare folder: {error}") from error
+        raise LedgerError(f"{trouble}; there is no spare folder either: {error}") from error
 
 
 def can_be_kept(folder: Path, clock: Callable[[], datetime], retention: Retention) -> bool:
-    """Return whether a ledger can be opened and written in this folder now, where it could not before."""
+    """Return whether a ledger can be opened and written in this folder now, after an earlier failure."""
     try:
         store = _open(folder, clock, retention)
     except LedgerError:
@@ -99,7 +99,7 @@ def _open(
         except BaseException:
             ledger.close()
             raise
-    except (sqlite3.Error, ValueError) as error:  # a file that could be opened, and cannot be read
+    except (sqlite3.Error, ValueError) as error:  # a file that can be opened but not read
         os.close(lock)
         raise LedgerError(f"it cannot be read: {error}", where=str(folder)) from error
     except BaseException:
@@ -108,7 +108,7 @@ def _open(
 
 
 def _locked(folder: Path, patience: float) -> int:
-    """Take the folder for this process alone: two that write one ledger would each undo what the other has counted."""
+    """Lock the folder for this process. Two monitors that write one ledger would undo each other's counts."""
     until = time.monotonic() + patience
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,9 +121,9 @@ def _locked(folder: Path, patience: float) -> int:
         except BlockingIOError:
             if time.monotonic() >= until:
                 os.close(lock)
-                raise LedgerError("another sidecar is writing it", where=str(folder)) from None
+                raise LedgerError("another monitor writes to it", where=str(folder)) from None
             time.sleep(_PAUSE_SECONDS)
         except OSError:
-            return lock  # a file system without locks
+            return lock  # the file system has no locks
         else:
             return lock

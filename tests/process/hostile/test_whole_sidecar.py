@@ -115,7 +115,7 @@ def test_two_sidecars_never_write_one_ledger(sidecar: WholeSidecar, vigil: Vigil
     second = WholeSidecar(folder, sidecar.environ["DOCKER_HOST"], TMPDIR=str(folder))
     try:
         eventually(second.snapshot, "a first Snapshot of the second")
-        assert "another sidecar is writing it" in health(second)
+        assert "another monitor writes to it" in health(second)
         assert ledger_up(sidecar) == "locust_kit_ledger_up 1"
     finally:
         second.close()

@@ -77,7 +77,7 @@ def test_a_caller_is_not_kept_waiting_by_a_file_that_another_holds(tmp_path: Pat
 def test_what_cannot_be_kept_does_not_end_the_writing(history: History, caplog: pytest.LogCaptureFixture) -> None:
     history.add_lines([line("half a character \ud800")])
     assert history.flush(PATIENCE_SECONDS)
-    assert "history cannot keep this" in caplog.text
+    assert "history cannot store this data" in caplog.text
     history.add_lines([line("whole")])
     assert history.flush(PATIENCE_SECONDS)
     assert [one.text for one in history.search()] == ["whole"]

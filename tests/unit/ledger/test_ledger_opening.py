@@ -56,8 +56,8 @@ def of_another(path: Path) -> None:
         (garbage, "corrupt", "could not be read"),
         (cut_short, "corrupt", ""),
         (holed, "corrupt", "is damaged"),
-        (of_the_future, "newer", "was written by a newer sidecar (schema 99; this one knows 1)"),
-        (of_another, "foreign", "is a database of something else"),
+        (of_the_future, "newer", "was written by a newer monitor (schema 99, this one reads 1)"),
+        (of_another, "foreign", "is a database of another program"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_moved_aside(
@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_used_is_moved_aside(
     assert kept.read_bytes() == spoilt
     (note,) = ledger.notes
     assert said in note
-    assert note.endswith(f"it is kept as {kept.name}, and a new one was begun")
+    assert note.endswith(f"it is kept as {kept.name}, and a new file was created")
     with ledger.commit() as batch:
         batch.journal(event())
         batch.upsert(incident())

@@ -39,7 +39,7 @@ def test_a_folder_that_cannot_be_made_is_replaced_by_a_spare_one_and_that_is_sai
 def test_a_folder_in_use_is_left_alone_until_it_is_free(tmp_path: Path) -> None:
     first = open_store(tmp_path / "own", clock, Retention(), lambda: spare(tmp_path))
     second = open_store(tmp_path / "own", clock, Retention(), lambda: spare(tmp_path))
-    assert "another sidecar is writing it" in second.trouble
+    assert "another monitor writes to it" in second.trouble
     first.close()
     second.close()
     third = open_store(tmp_path / "own", clock, Retention(), lambda: tmp_path / "none")
@@ -49,7 +49,7 @@ def test_a_folder_in_use_is_left_alone_until_it_is_free(tmp_path: Path) -> None:
 
 def test_without_any_folder_it_is_an_error_of_one_line(tmp_path: Path) -> None:
     (tmp_path / "own").write_text("a file")
-    with pytest.raises(LedgerError, match="nor is there a spare folder"):
+    with pytest.raises(LedgerError, match="there is no spare folder either"):
         open_store(tmp_path / "own", clock, Retention(), lambda: spare(tmp_path / "own"))
 
 
@@ -88,6 +88,6 @@ def test_a_folder_that_was_mended_is_found_to_be_good_again(tmp_path: Path) -> N
     (tmp_path / "own").unlink()
     assert can_be_kept(tmp_path / "own", clock, Retention())
     store = open_store(tmp_path / "own", clock, Retention(), lambda: spare(tmp_path))
-    assert not can_be_kept(tmp_path / "own", clock, Retention()), "another sidecar is writing it"
+    assert not can_be_kept(tmp_path / "own", clock, Retention()), "another monitor writes to it"
     assert (store.trouble, store.ledger.state("probe")) == ("", {})
     store.close()
