@@ -1,10 +1,10 @@
-"""Where the kernel counts a container's OOM kills, under cgroup v1 and v2.
+"""Finds the kernel's OOM kill counters of containers, under cgroup v1 and v2.
 
-v1: `<root>/memory/<parent>/<id>/memory.oom_control`, its own processes only, so groups inside a container (an engine
-in an engine, systemd in a container) are added. v2: `<root>/<parent>/docker-<id>.scope/memory.events`, which has them
-in it already, those that are gone included.
-The parent is `docker` or `system.slice` unless somebody chose otherwise (`cgroup_parent`, a rootless engine's
-`user.slice/...`): where containers were found is remembered, and looked at first.
+v1: `<root>/memory/<parent>/<id>/memory.oom_control`. It counts only the group's own processes, so the groups inside a
+container (Docker in Docker, systemd in a container) are added.
+v2: `<root>/<parent>/docker-<id>.scope/memory.events`. It includes the groups inside, also the removed ones.
+The parent is `docker` or `system.slice`, unless somebody chose another (`cgroup_parent`, a rootless engine's
+`user.slice/...`). Parents in which containers were found are remembered, and searched first.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from pathlib import Path
 
 from sidecar.model.signal import Counter
 
-ROOT_GROUP = "/"  # always among `elsewhere`, so that an empty mapping means "not looked"
+ROOT_GROUP = "/"  # always in `elsewhere`, so that an empty mapping means "not read"
 _FULL_ID = re.compile(r"[0-9a-f]{64}")
 _GROUP_NAME = re.compile(r"(?:docker-)?([0-9a-f]{64})(?:\.scope)?")
 _USUAL_PARENTS = ("docker", "system.slice")
-_LEAF_LINKS = 2  # of a directory without directories in it
+_LEAF_LINKS = 2  # of a directory without subdirectories
 _READ_BYTES = 512
 
 
 class CounterFile:
-    """One open file with an `oom_kill` line. Kept open: each reading is then one system call."""
+    """One open file with an `oom_kill` line. It stays open, so that each reading is one system call."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.inode = os.fstat(self._fd).st_ino
 
     def kills(self) -> int | None:
-        """Read the count; None when the cgroup is gone (ENODEV), or when this kernel does not count."""
+        """Read the count; None if the cgroup is gone (ENODEV), or if this kernel does not count."""
         try:
             text = os.pread(self._fd, _READ_BYTES, 0)
         except OSError:
@@ -46,7 +46,7 @@ class CounterFile:
 
 
 class ContainerCounter:
-    """The count of one start of a container, with the groups inside it where the kernel does not add them itself."""
+    """The count of one start of a container, with the inner groups that the kernel does not add itself."""
 
     def __init__(self, directory: Path, name: str, *, hierarchical: bool) -> None:
         self.directory = directory
@@ -54,14 +54,14 @@ class ContainerCounter:
         self._file = CounterFile(directory / name)
         try:
             self._place = os.open(directory, os.O_PATH | os.O_CLOEXEC)
-        except OSError:  # gone in between
+        except OSError:  # removed in the meantime
             self._file.close()
             raise
         self._inner: dict[Path, tuple[CounterFile, int]] = {}
-        self._removed = 0  # kills in inner groups that are gone
+        self._removed = 0  # kills in inner groups that were removed
 
     def read(self) -> Counter | None:
-        """Read the count at this moment; None when the cgroup is gone."""
+        """Read the count now; None if the cgroup is gone."""
         own = self._file.kills()
         if own is None:
             return None
@@ -70,7 +70,7 @@ class ContainerCounter:
         return Counter(self._file.inode, own + self._inner_kills())
 
     def peak_bytes(self) -> int | None:
-        """Read the most memory that this start has used; None when the kernel does not tell (v2 before 5.19)."""
+        """Read the most memory that this start has used; None if the kernel does not report it (v2 before 5.19)."""
         name = "memory.peak" if self._hierarchical else "memory.max_usage_in_bytes"
         try:
             return int((self.directory / name).read_bytes())
@@ -78,7 +78,7 @@ class ContainerCounter:
             return None
 
     def close(self) -> None:
-        """Close all its files."""
+        """Close all files."""
         os.close(self._place)
         self._file.close()
         for file, _ in self._inner.values():
@@ -99,7 +99,7 @@ class ContainerCounter:
 
     def _look_inside(self) -> None:
         if os.fstat(self._place).st_nlink == _LEAF_LINKS:
-            return  # the ordinary container; one cheap call
+            return  # the usual container; one cheap call
         for inner in _below(self.directory):
             path = inner / self._name
             if path not in self._inner:
@@ -110,8 +110,8 @@ class ContainerCounter:
 class Cgroups:
     """The cgroup tree of the host, mounted at `root` (/host/cgroup). Not for several threads at once.
 
-    `version` is 1, 2, or None when there is no such tree; a hybrid host (v1 with a `unified` v2 tree that has no memory
-    controller) is 1.
+    `version` is 1, 2, or None if there is no such tree. A hybrid host (v1 with a `unified` v2 tree that has no memory
+    controller) counts as 1.
     """
 
     def __init__(self, root: Path) -> None:
@@ -128,7 +128,7 @@ class Cgroups:
             self._parents = [self._top / name for name in _USUAL_PARENTS]
 
     def open(self, container_id: str) -> ContainerCounter | None:
-        """Open a container's counter where containers are known to be; None when it is not there."""
+        """Open a container's counter in the known parents; None if it is not there."""
         if not _FULL_ID.fullmatch(container_id):
             return None
         for parent in self._parents:
@@ -138,7 +138,7 @@ class Cgroups:
         return None
 
     def scan(self, container_ids: Collection[str]) -> None:
-        """Look through the whole tree for these containers, and remember where they are. Costs a call per cgroup."""
+        """Search the whole tree for these containers, and remember their parents. Costs one call for each cgroup."""
         if self.version is None:
             return
         wanted = set(container_ids)
@@ -150,7 +150,7 @@ class Cgroups:
                 self._parents.insert(0, group.parent)
 
     def present(self) -> set[str]:
-        """Name the containers that have a cgroup where containers are known to be."""
+        """Return the containers that have a cgroup in the known parents."""
         present: set[str] = set()
         for parent in self._parents:
             with suppress(OSError), os.scandir(parent) as entries:
@@ -160,7 +160,7 @@ class Cgroups:
     def elsewhere(self, containers: Collection[Path]) -> dict[str, int]:
         """Count the kills in every cgroup outside these containers' directories, by path; zeros are left out.
 
-        What `present` names is left out too. The root group is always there, if only with a zero.
+        The containers of `present` are left out too. The root group is always there, even with a zero.
         """
         if self.version is None:
             return {}
@@ -195,7 +195,7 @@ def _kills(text: bytes) -> int | None:
 
 
 def _below(top: Path, without: Callable[[Path], bool] | None = None) -> Iterator[Path]:
-    """Give every cgroup under this one, but not those that `without` holds for, nor what is in them."""
+    """Yield every cgroup under this one, except those for which `without` is true, and their contents."""
     waiting = [top]
     while waiting:
         for group in _groups_in(waiting.pop()):
@@ -205,7 +205,7 @@ def _below(top: Path, without: Callable[[Path], bool] | None = None) -> Iterator
 
 
 def _groups_in(group: Path) -> list[Path]:
-    """List a cgroup's direct children; empty when it is gone."""
+    """Return a cgroup's direct children; empty if it is gone."""
     try:
         with os.scandir(group) as entries:
             return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]

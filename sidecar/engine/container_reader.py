@@ -1,4 +1,4 @@
-"""What the monitor asks of Docker in each round: the containers of its projects, as observations."""
+"""Reads from Docker what the monitor needs in each round: the containers of its projects, as observations."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from sidecar.model.observation import Inspected, Listed, StatsReading
 from sidecar.model.signal import Owner
 
 _UNIX = "unix://"
-_MOST_STATS_BYTES = 1 << 20  # read four at a time, and JSON takes many times its length in memory
+_MOST_STATS_BYTES = 1 << 20  # four are read at a time, and parsed JSON takes many times its length in memory
 _OK, _NOT_FOUND = 200, 404
 
 
 class Engine(Protocol):
-    """The questions of a round. Each may raise EngineError, and each ends within the engine's time-out.
+    """The calls of a round. Each may raise EngineError, and each ends within the engine's time-out.
 
-    `inspect` and `stats` are called from several threads at once. ContainerReader answers them; tests give a fake.
+    Several threads call `inspect` and `stats` at once. ContainerReader implements them; tests use a fake.
     """
 
     def containers(self) -> Sequence[Listed]:
-        """List the project's containers in any state, one-offs and our own helper containers left out."""
+        """List the project's containers in any state, without one-off containers and the kit's helper containers."""
 
     def inspect(self, container_id: str) -> Inspected | None:
-        """Say what only an inspect knows; None when the container is gone."""
+        """Inspect a container; None if it is gone."""
 
     def stats(self, container_id: str) -> StatsReading | None:
-        """Read the counters once; None when the container is gone or does not run."""
+        """Read the counters once; None if the container is gone or does not run."""
 
 
 def monitor_engine(url: str, seconds: float = 5.0, api_version: str = "") -> DockerEngine:
-    """Return the engine behind `url`, the engine's or the proxy's socket (`unix:///run/docker-proxy/docker.sock`).
+    """Return the engine behind `url`, its socket or the proxy's (`unix:///run/docker-proxy/docker.sock`).
 
     Raises:
-        EngineError: `url` is no unix socket.
+        EngineError: `url` is not a unix socket.
     """
     if not url.startswith(_UNIX):
         raise EngineError(f"DOCKER_HOST is {url!r}", wanted="a unix socket, unix:///path")
@@ -58,11 +58,9 @@ class ContainerReader:
     """The Engine protocol over DockerEngine.
 
     Args:
-        engine: what is read from.
-        project: the Compose project to look at.
-        watch_project: a second one whose containers are listed too; "" for none.
-        is_swarm: `project` is a stack of Docker Swarm.
-        now_ns: the clock, in nanoseconds since 1970.
+        engine: the engine to read.
+        project: the Compose project to list.
+        watch_project: a second project to list; "" for no second one.
     """
 
     def __init__(
@@ -78,40 +76,40 @@ class ContainerReader:
         own = f"{STACK_LABEL if is_swarm else PROJECT_LABEL}={project}"
         self._labels = (own, f"{PROJECT_LABEL}={watch_project}") if watch_project else (own,)
         self._projects = frozenset((project, watch_project))
-        self._local = threading.local()  # a raw connection may not be shared, so each thread has its own
+        self._local = threading.local()  # each thread has its own raw connection, because they cannot be shared
         self._opened: list[UnixGet] = []  # of all threads, so that close() can reach them
         self._is_cut = False
 
     def containers(self) -> Sequence[Listed]:
-        """List the containers of the project, and of the watched one; a request each.
+        """List the containers of the project, and of the watched one, with one request each.
 
-        The engine joins label filters with "and", so one request for both would have to list every Compose container
-        of the machine.
+        The engine combines label filters with "and". One request for both would have to list every Compose container of
+        the machine.
         """
         lists = (self._engine.rows({"label": [label]}) for label in self._labels)
         listed = (container for rows in lists for container in payload.listed(rows))
-        # A task of Swarm may bear a Compose label of its image's.
+        # A task of Swarm may have a Compose label from its image.
         return [container for container in listed if container.project is None or container.project in self._projects]
 
     def inspect(self, container_id: str) -> Inspected | None:
-        """Inspect one container; None when it is gone."""
-        at_ns = self._now_ns()  # before the engine looks: what an event tells meanwhile is newer
+        """Inspect one container; None if it is gone."""
+        at_ns = self._now_ns()  # before the engine looks, because events that come meanwhile are newer
         answer = self._engine.inspect(container_id)
         if answer is None:
             return None
         return replace(payload.inspected(answer), inspection=payload.inspection(answer, at_ns))
 
     def stats(self, container_id: str) -> StatsReading | None:
-        """Read the counters once, without the second of waiting that a reading with its own delta costs."""
+        """Read the counters once. A reading with its own difference would take a second longer."""
         answer = self._raw_stats(f"/containers/{container_id}/stats?stream=false&one-shot=true")
         return None if answer is None else counters(answer)
 
     def everyone(self) -> Sequence[tuple[str, Owner]]:
-        """Name all running containers of the engine, whatever project they are of, and whose they are."""
+        """List all running containers of the engine with their owners, whatever their project."""
         return payload.owners(self._engine.rows(stopped=False))
 
     def cut(self) -> None:
-        """End every call that is under way, and refuse all that come. For any thread."""
+        """Cancel every call under way, and refuse all later ones. For any thread."""
         self._is_cut = True
         self._engine.cut()
         for connection in list(self._opened):
@@ -137,7 +135,7 @@ class ContainerReader:
         try:
             return checked_object("stats", json.loads(body))
         except (ValueError, RecursionError) as error:
-            raise EngineError(f"Docker answered stats with what is not JSON: {error}") from error
+            raise EngineError(f"Docker's answer about statistics is not JSON: {error}") from error
 
     def _connection(self) -> UnixGet:
         """Return this thread's own connection."""

@@ -1,4 +1,4 @@
-"""The one client of Docker, for the monitor and the host's commands alike: the Docker SDK behind a few typed calls."""
+"""The one client of Docker, for the monitor and the host's commands: the Docker SDK behind a few typed calls."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ if TYPE_CHECKING:  # its import takes 0.15 s
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 OLDEST_ENGINE = 25
-OLDEST_API = (1, 44)  # Engine 25: the first with a one-shot stats reading that does not wait a second
-NEWEST_API = (1, 51)  # the newest whose answers are among the recorded payloads of the tests
+OLDEST_API = (1, 44)  # Engine 25: the first whose one-shot stats reading does not wait a second
+NEWEST_API = (1, 51)  # the newest version with recorded answers in the tests
 _NOT_FOUND = 404
 _SECONDS = 10.0
 _PRUNE_SECONDS = 30.0
-_MOST_OF_ONE_BYTES = 1 << 20  # about one container; read four at a time, and JSON takes many times its length in memory
+_MOST_OF_ONE_BYTES = 1 << 20  # about one container; parsed JSON takes many times that, and four are read at a time
 
 T = TypeVar("T")
-Json = dict[str, Any]  # an object of the engine: its schema is Docker's, and nobody has checked it
+Json = dict[str, Any]  # an object of the engine: Docker defines its schema, and nobody has checked it
 Filters = dict[str, list[str]]
 Query = Mapping[str, str | int | None]  # None: left out
 
 
 class EngineAbsentError(EngineError):
-    """Docker is not installed, or its engine does not run: what `make setup` mends."""
+    """Docker is not installed, or its engine does not run. `make setup` fixes both."""
 
 
 class EngineDeniedError(EngineError):
-    """The engine's socket may not be opened by this user."""
+    """This user may not open the engine's socket."""
 
 
 class EngineSilentError(EngineError):
-    """The engine took the connection and did not answer in time."""
+    """The engine accepted the connection and did not answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +63,26 @@ class ListedContainer:
     oneoff: bool
     checkout: str
     ports: tuple[tuple[str, int], ...]
-    config_hash: str = ""  # of the service as Compose made it
+    config_hash: str = ""  # Compose's hash of the service
 
     @property
     def healthy(self) -> bool:
-        """Whether its health check last passed; a container without one is not called healthy."""
+        """Return whether its last health check passed; False for a container without a health check."""
         return "(healthy)" in self.status
 
 
 class DockerEngine:
-    """One engine, through its socket or a proxy's. Every call may be made from any thread.
+    """One engine, behind its own socket or a proxy's. Any thread may make any call.
 
-    Each call ends within `seconds`, or within those that it is given, and may raise EngineError. The SDK is imported,
-    and the API version agreed on, with the first call: whoever asks nothing pays nothing.
+    Each call ends within `seconds`, or within its own limit, and may raise EngineError. The first call imports the SDK
+    and negotiates the API version, so a command without a call pays nothing.
 
     Args:
         socket_path: the unix socket.
-        seconds: how long any call may take.
-        api_version: the API version to speak; "": what `agreed_version` makes of the engine's answer to GET /version.
+        seconds: how long a call may take.
+        api_version: the API version to use; "": the choice of `agreed_version` after GET /version.
         oldest_api: the API version below which an engine is refused.
-        explain: turns what went wrong on the socket into an error; the default one is for people at a host's terminal.
+        explain: makes an error from a failure on the socket; the default one is for people at a host's terminal.
     """
 
     def __init__(
@@ -113,13 +113,13 @@ class DockerEngine:
         """Make one call of the SDK within its limits.
 
         Raises:
-            EngineError: no answer in time, or none that is JSON; RefusedError when its status is no success.
+            EngineError: no answer in time, or an answer that is not JSON; RefusedError if its status is not a success.
         """
         self.api_version()
         return self._within(Call(subject, seconds or self.seconds, most_bytes), question)
 
     def api_version(self) -> str:
-        """Return the API version spoken with this engine ("1.45"); ask for it the first time."""
+        """Return the API version used with this engine ("1.45"); the first call asks the engine."""
         if not self._api_version:
             about = self.about()
             version = agreed_version(
@@ -130,16 +130,16 @@ class DockerEngine:
         return self._api_version
 
     def sdk(self) -> Client:
-        """Return the SDK's client, which is made the first time."""
+        """Return the SDK's client; the first call creates it."""
         with self._guard:
             if self._api is None:
-                from sidecar.engine.sdk import Client  # noqa: PLC0415  for those who ask something
+                from sidecar.engine.sdk import Client  # noqa: PLC0415  imported with the first call
 
                 self._api = Client(str(self.socket_path), self._api_version)
             return self._api
 
     def cut(self) -> None:
-        """End every call that is under way, and refuse all that come. For any thread."""
+        """Cancel every call under way, and refuse all later ones. For any thread."""
         self.sdk().cut()
 
     def close(self) -> None:
@@ -152,14 +152,14 @@ class DockerEngine:
         try:
             return question(self.sdk())
         except (ValueError, RecursionError) as error:  # requests' own JSONDecodeError is an OSError as well
-            raise EngineError(f"Docker answered {call.subject} with what is not JSON: {error}") from error
+            raise EngineError(f"Docker's answer about {call.subject} is not JSON: {error}") from error
         except OSError as error:
             raise self._explain(error, self.socket_path) from error
         finally:
             current.reset(token)
 
     def _object(self, subject: str, question: Callable[[Client], object], seconds: float | None = None) -> Json | None:
-        """Ask for an object; None when the engine does not know the thing asked for."""
+        """Request an object; None if the engine does not know it."""
         try:
             value = self.ask(subject, question, seconds=seconds, most_bytes=_MOST_OF_ONE_BYTES)
         except RefusedError as error:
@@ -173,54 +173,54 @@ class DockerEngine:
         if value is None:
             return []
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            raise EngineError(f"Docker answered {subject} with {type(value).__name__}", wanted="a list of objects")
+            raise EngineError(f"Docker's answer about {subject} is {type(value).__name__}", wanted="a list of objects")
         return value
 
     # ---- the engine
 
     def about(self, seconds: float | None = None) -> Json:
-        """Return what GET /version says: the only question whose path has no version."""
+        """Return the answer of GET /version, the only call whose path has no API version."""
         call = Call("version", seconds or self.seconds, _MOST_OF_ONE_BYTES)
         return checked_object("version", self._within(call, lambda api: api.version(api_version=False)))
 
     def info(self, seconds: float | None = None) -> Json:
-        """Return what the engine says of itself and its machine."""
+        """Return the engine's facts about itself and its machine."""
         return self._object("info", lambda api: api.info(), seconds) or {}
 
     def version(self) -> str:
-        """Return the engine's version, checked to be new enough."""
+        """Return the engine's version; raise EngineError if it is too old."""
         text = str(self.about().get("Version", "?"))
         major = re.match(r"\d+", text)
         if major and int(major[0]) < OLDEST_ENGINE:
             raise EngineError(
                 f"Docker Engine is {text}",
                 wanted=f"{OLDEST_ENGINE} or newer",
-                fix="upgrade Docker; the kit never upgrades an engine that is there",
+                fix="upgrade Docker; the kit never upgrades an installed engine",
             )
         return text
 
     # ---- containers
 
     def rows(self, filters: Filters | None = None, *, stopped: bool = True) -> list[Json]:
-        """List containers as the engine does, the stopped ones too unless told otherwise."""
+        """List containers as the engine does; with `stopped`, the stopped ones too."""
         return self._list("list", lambda api: api.containers(all=stopped, filters=filters))
 
     def containers(self, project: str | None = None) -> tuple[ListedContainer, ...]:
-        """Return all containers, running or not; only those of one Compose project when it is named."""
+        """Return all containers, running or not; with `project`, only those of one Compose project."""
         rows = self.rows({"label": [f"{PROJECT_LABEL}={project}"]} if project else None)
         listed = map(_listed, rows)
         return tuple(container for container in listed if project is None or container.project == project)
 
     def inspect(self, container_id: str, seconds: float | None = None) -> Json | None:
-        """Return what the engine knows of a container; None when it is gone."""
+        """Return the engine's facts about a container; None if it is gone."""
         return self._object("inspect", lambda api: api.inspect_container(container_id), seconds)
 
     def stats(self, container_id: str, seconds: float | None = None) -> Json | None:
-        """Read the counters once. The monitor, which asks each container in each round, has a cheaper way."""
+        """Read the counters once. The monitor has a cheaper way for each container in each round."""
         return self._object("stats", lambda api: api.stats(container_id, stream=False, one_shot=True), seconds)
 
     def processes(self, container_id: str, seconds: float | None = None) -> list[list[str]] | None:
-        """Return the pid and the command line of each process of a running container; None when it is gone."""
+        """Return the pid and the command line of each process of a running container; None if it is gone."""
         answer = self._object("top", lambda api: api.top(container_id, ps_args="-eo pid,args"), seconds)
         return None if answer is None else answer.get("Processes") or []
 
@@ -232,7 +232,7 @@ class DockerEngine:
         )
 
     def logs(self, container_id: str, tail: int) -> tuple[str, ...]:
-        """Return the last lines that a container printed; none where it has no log to read."""
+        """Return the last lines that a container printed; empty if it has no readable log."""
         try:
             body = self.log(container_id, tail)
         except RefusedError:
@@ -247,7 +247,7 @@ class DockerEngine:
             raise EngineError(f"Docker could not restart {container_id[:12]}: {error.reason}") from error
 
     def execute(self, container_id: str, command: Sequence[str], seconds: float) -> bytes:
-        """Run a command in a container; return what it printed, both streams."""
+        """Run a command in a container; return its output, both streams."""
         made = self.ask("exec", lambda api: api.exec_create(container_id, command), seconds=seconds)
         exec_id = str(checked_object("exec", made).get("Id"))
         return demultiplex(self.ask("exec", lambda api: api.exec_output(exec_id), seconds=seconds))
@@ -255,7 +255,7 @@ class DockerEngine:
     # ---- images, networks, volumes
 
     def image(self, name: str) -> Json | None:
-        """Return what the engine knows of a local image; None when it has none of that name."""
+        """Return the engine's facts about a local image; None if no image has this name."""
         return self._object("image", lambda api: api.inspect_image(name))
 
     def images(self, reference: str) -> list[Json]:
@@ -263,9 +263,9 @@ class DockerEngine:
         return self._list("images", lambda api: api.images(reference))
 
     def remove_replaced_images(self) -> None:
-        """Let go of our images that a newer build took the name from, and that no container uses.
+        """Remove our images whose name a newer build has taken and that no container uses.
 
-        Housekeeping: an engine that refuses keeps them, and nothing else changes.
+        This is housekeeping: if the engine refuses, it keeps the images and nothing else changes.
         """
         filters = {"dangling": ["true"], "label": ["io.locust-kit.inputs"]}
         with suppress(EngineError):
@@ -276,7 +276,7 @@ class DockerEngine:
         return self._list("networks", lambda api: api.networks(filters=filters))
 
     def network(self, name: str) -> Json | None:
-        """Return what the engine knows of a network; None when there is none of that name."""
+        """Return the engine's facts about a network; None if no network has this name."""
         return self._object("network", lambda api: api.inspect_network(name))
 
     def volumes(self, filters: Filters) -> list[Json]:
@@ -302,10 +302,10 @@ class DockerEngine:
     def events(
         self, since: str, until: str, filters: Mapping[str, Sequence[str]], seconds: float | None = None
     ) -> list[bytes]:
-        """Return the events that the engine still holds between two moments, oldest first, a line of JSON each.
+        """Return the events that the engine still has between two moments, oldest first, one line of JSON each.
 
-        A moment is `seconds.nanoseconds`: a float could not hold it. `until` must lie in the past, or the engine would
-        keep the answer open.
+        A moment is `seconds.nanoseconds`, because a float cannot hold it. `until` must be in the past; otherwise the
+        engine keeps the answer open.
         """
         query: Query = {"since": since, "until": until, "filters": json.dumps(filters) if filters else None}
         body = self.ask("events", lambda api: api.answer("/events", query).content, seconds=seconds)
@@ -313,13 +313,13 @@ class DockerEngine:
 
 
 class EngineStream:
-    """An answer without end: events, or a followed log. `cut` may be called from any thread and ends it at once.
+    """An answer without end: events, or a followed log. Any thread may call `cut`, which ends it at once.
 
     Args:
-        engine: who is asked.
-        subject: what the stream is of ("events").
+        engine: the engine to ask.
+        subject: the name of the stream in errors ("events").
         path: the path to GET.
-        query: what stands behind it.
+        query: the parameters of the request.
         seconds: how long its header may take.
     """
 
@@ -332,11 +332,11 @@ class EngineStream:
         self._reading = threading.Lock()
 
     def open(self) -> None:
-        """Ask for the stream; returns once the engine has answered, which is after it has begun to listen for us.
+        """Open the stream; return once the engine has answered. By then it listens for us.
 
         Raises:
             OSError: no connection, no answer in time, or one that is not HTTP.
-            EngineError: the engine or the proxy refuses, or the API version cannot be agreed on.
+            EngineError: the engine or the proxy refuses, or they share no API version with the kit.
         """
         self._engine.api_version()
         token = current.set(self._call)
@@ -349,20 +349,20 @@ class EngineStream:
             current.reset(token)
 
     def read(self) -> bytes:
-        """Return what has come, waiting for something; b"" at the stream's end.
+        """Return the data that has come, or wait for some; b"" at the stream's end.
 
         Raises:
-            OSError: the stream broke off; BrokenAnswerError when it just stopped, without a word.
+            OSError: the stream broke off; BrokenAnswerError if it just stopped, without an end.
         """
         with self._reading:
             return self._engine.sdk().read_some(self._answer) if self._answer is not None else b""
 
     def cut(self) -> None:
-        """End the stream: whoever waits in it gets an end or an error."""
+        """End the stream: a thread that waits in it gets an end or an error."""
         self._call.cut()
 
     def close(self) -> None:
-        """Let go of the connection; whoever still reads is cut off first."""
+        """Close the connection; a thread that still reads is cut off first."""
         self.cut()
         with self._reading:
             if self._answer is not None:
@@ -371,7 +371,7 @@ class EngineStream:
 
 
 def connect(environ: Mapping[str, str]) -> DockerEngine:
-    """Return the engine of this machine, known to answer and to be new enough.
+    """Return the engine of this machine, after a check that it answers and is new enough.
 
     Raises:
         EngineAbsentError: not installed or not running.
@@ -383,10 +383,10 @@ def connect(environ: Mapping[str, str]) -> DockerEngine:
 
 
 def find_socket(environ: Mapping[str, str]) -> Path:
-    """Return the engine's unix socket: DOCKER_HOST, else the docker CLI's current context, else the usual place.
+    """Return the engine's unix socket: DOCKER_HOST, else the docker CLI's current context, else the default path.
 
     Raises:
-        EngineError: the engine is on another machine. The stack mounts files of this one, so that cannot work.
+        EngineError: the engine is on another machine, which cannot work: the stack mounts files of this machine.
 
     """
     host = environ.get("DOCKER_HOST") or _context_host(environ)
@@ -403,7 +403,7 @@ def find_socket(environ: Mapping[str, str]) -> Path:
 
 
 def _context_host(environ: Mapping[str, str]) -> str:
-    """Return the address in the docker CLI's current context; "" for the default one or when nothing can be read."""
+    """Return the address in the docker CLI's current context; "" for the default one or if nothing can be read."""
     folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME", "/")) / ".docker")
     try:
         name = environ.get("DOCKER_CONTEXT") or json.loads((folder / "config.json").read_text())["currentContext"]
@@ -417,20 +417,20 @@ def _context_host(environ: Mapping[str, str]) -> str:
 
 
 def agreed_version(newest: str, oldest: str, least: tuple[int, int] = OLDEST_API) -> str:
-    """Choose the API version to speak: the newest that the engine and our recorded answers have in common.
+    """Return the API version to use: the newest that the engine and our recorded answers have in common.
 
-    `least` is what is wanted at least; with (0, 0) every engine is spoken with, if only to say that it is too old.
+    `least` is the oldest version allowed. With (0, 0) every engine is allowed, so that a message can name its version.
 
     Raises:
-        EngineError: there is none.
+        EngineError: there is no common version.
     """
     chosen = min(_parts(newest), NEWEST_API)
     if least == (0, 0):
         return _dotted(max(chosen, _parts(oldest)) if _parts(newest) > (0, 0) else OLDEST_API)
     if chosen < least or chosen < _parts(oldest):
         raise EngineError(
-            f"Docker speaks API {oldest or '?'} to {newest or '?'}",
-            wanted=f"one of {_dotted(least)} to {_dotted(NEWEST_API)} (Engine 25 or newer)",
+            f"Docker supports the API versions {oldest or '?'} to {newest or '?'}",
+            wanted=f"a version from {_dotted(least)} to {_dotted(NEWEST_API)} (Engine 25 or newer)",
         )
     return _dotted(chosen)
 
@@ -451,14 +451,14 @@ def checked_object(subject: str, value: object) -> Json:
         EngineError: it is something else.
     """
     if not isinstance(value, dict):
-        raise EngineError(f"Docker answered {subject} with {type(value).__name__}", wanted="an object")
+        raise EngineError(f"Docker's answer about {subject} is {type(value).__name__}", wanted="an object")
     return value
 
 
 def _listed(row: Json) -> ListedContainer:
     labels = row.get("Labels") or {}
-    # Compose labels the images it builds with their project too, and a container inherits its image's labels: only
-    # a number makes it one of the stack's own.
+    # Compose also labels the images that it builds with their project, and containers inherit these labels. Only a
+    # number makes a container one of the stack's own.
     of_compose = NUMBER_LABEL in labels
     ports = ((port.get("IP", ""), port["PublicPort"]) for port in row.get("Ports") or [] if port.get("PublicPort"))
     return ListedContainer(

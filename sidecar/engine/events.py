@@ -1,10 +1,11 @@
-"""The engine's container events as they happen, with every gap said.
+"""The engine's container events as they happen, with every gap reported.
 
-The stream ends for many reasons and in silence for some: the daemon or the proxy stops (end of file), the proxy hangs
-(nothing at all), or the engine drops what a slow reader does not take within 0.1 s (the stream lives on with a hole).
-Two threads: one reads, parses and puts, nothing else; the other asks every two seconds, on a connection of its own,
-which events the engine remembers since the last time all was well. That proves three things at once: that the way
-through the proxy is open, that the engine answers, and that the stream has brought what it should have.
+The stream ends for many reasons. The daemon or the proxy stops (end of file), or the proxy hangs (no data). The engine
+drops events if a reader takes more than 0.1 s, and then the stream goes on with a hole.
+
+There are two threads. One only reads, parses and puts. The other asks every two seconds, on its own connection, which
+events the engine remembers since the last proof. That proves three things at once: the way through the proxy is open,
+the engine answers, and the stream has delivered all its events.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from sidecar.common.backoff import Backoff
 from sidecar.common.errors import EngineError
 from sidecar.common.text import clean
 from sidecar.common.times import SECOND_NS, unix_time
+from sidecar.common.units import plural
 from sidecar.engine.docker_engine import DockerEngine, EngineStream, Filters, Query
 from sidecar.engine.fields import OddAnswerError, Payload, full_id, label, label_number, record
 from sidecar.engine.labels import owner
 from sidecar.engine.transport import BrokenAnswerError
 from sidecar.model.signal import DockerEvent, Signal, StreamDown, StreamUp
 
-# All that tells of a container's life and death. exec_* is left out: a health check alone makes three of them a time.
+# All events of a container's life and death. exec_* is left out: each health check alone makes three of them.
 VERBS = (
     "create",
     "start",
@@ -40,15 +42,15 @@ VERBS = (
     "rename",
     "health_status",
 )
-_LATEST_NS = 2**63 - 1  # what a column of the journal holds
+_LATEST_NS = 2**63 - 1  # the largest value of a column in the journal
 FILTERS = {"type": ["container"], "event": list(VERBS)}
 
 
 def parse_event(payload: Payload, *, raw: str = "", received_ns: int = 0) -> DockerEvent | None:
-    """Read one event; None for what is not a container's, not one of our verbs, or not of the form of an event.
+    """Read one event; None if it is not a container's, not one of our actions, or not in the form of an event.
 
-    A container's labels come among the attributes and win over Docker's own: a label `exitCode` may hold anything.
-    Nothing in here may raise: an event that breaks the stream is read again, and breaks it again, for ever.
+    A container's labels are among the attributes and override Docker's own: a label `exitCode` may hold anything. This
+    function must not raise: an event that breaks the stream would be read again and break it again, for ever.
     """
     action, _, health = label(payload, "Action").partition(":")
     if payload.get("Type") != "container" or action not in VERBS:
@@ -74,13 +76,13 @@ def parse_event(payload: Payload, *, raw: str = "", received_ns: int = 0) -> Doc
 
 
 def parse_line(line: bytes, received_ns: int) -> DockerEvent | None:
-    """Read one line of the stream; None for what is no event of ours, or no JSON object at all."""
+    """Read one line of the stream; None if it is not one of our events, or not a JSON object."""
     payload = read_line(line)
     return parse_event(payload, raw=line.decode("utf-8", "replace"), received_ns=received_ns) if payload else None
 
 
 def read_line(line: bytes) -> Payload | None:
-    """Read the JSON object of one line; None for anything else: one bad line must not end the stream."""
+    """Read the JSON object of one line; None for anything else, because one bad line must not end the stream."""
     try:
         payload = json.loads(line)
     except (ValueError, RecursionError):
@@ -89,7 +91,7 @@ def read_line(line: bytes) -> Payload | None:
 
 
 def event_ns(payload: Payload) -> int:
-    """Return when the event happened, in nanoseconds since 1970; 0 where it does not say."""
+    """Return when the event happened, in nanoseconds since 1970; 0 if it has no time."""
     return _moment(payload.get("timeNano"), 1) or _moment(payload.get("time"), SECOND_NS)
 
 
@@ -101,31 +103,31 @@ def _moment(value: object, unit_ns: int) -> int:
 
 _log = logging.getLogger(__name__)
 
-# Events may be published a little out of the order of their stamps; what is replayed twice, the journal drops.
+# Docker may publish events a little out of the order of their stamps. The journal drops repeated ones.
 _OVERLAP_NS = SECOND_NS
 _EVER_NS = SECOND_NS  # a moment before all that an engine remembers
-_FAILED_PROBES = 2  # one may be slow on a machine out of breath; a hung proxy fails them all
-# No longer, although a try costs next to nothing: while many health checks run, the engine forgets within seconds.
+_FAILED_PROBES = 2  # one probe may be slow on an overloaded machine; a hung proxy fails them all
+# Not longer, because the engine forgets within seconds while many health checks run. A try costs next to nothing.
 _LONGEST_PAUSE_SECONDS = 1.0
 _REMEMBERED_KEYS = 4096
-_LONGEST_LINE_BYTES = 1 << 20  # an event carries its container's labels; a longer one is passed over, not kept
+_LONGEST_LINE_BYTES = 1 << 20  # an event has its container's labels; a longer one is skipped
 _PROBLEMS = (OSError, EngineError)
 
 Key = tuple[int, str, str]
 
 
 class EventStream:
-    """Puts an Event for each container event of the engine, StreamDown when it cannot, StreamUp when it can again.
+    """Puts an Event for each container event of the engine, StreamDown when it breaks, StreamUp when it is back.
 
-    Events may be put twice (after a reconnect, by the overlap): their (ns, action, container_id) is their identity.
+    A reconnect overlaps, so it may put events twice. Their identity is (ns, action, container_id).
 
     Args:
-        engine: who is asked. While it does not answer, nor agrees on an API version, the stream is down.
-        since_ns: up to when everything is known from earlier (the ledger); None when nothing is.
-        put: takes each signal; called from the stream's threads, and must not block.
+        engine: the engine to read. The stream is down while it does not answer or shares no API version.
+        since_ns: the time up to which the ledger has everything; None if it has nothing.
+        put: takes each signal; called in the stream's threads, and must not block.
         now_ns: the clock, in nanoseconds since 1970.
         probe_seconds: how often the watchdog asks.
-        timeout_seconds: how long an opening or a probe may wait for its answer.
+        timeout_seconds: how long the opening or a probe may wait for its answer.
     """
 
     def __init__(
@@ -141,12 +143,12 @@ class EventStream:
         self._engine, self._put, self._now_ns = engine, put, now_ns
         self._probe_seconds, self._timeout_seconds = probe_seconds, timeout_seconds
         self._since_ns = since_ns  # the last event read: the next opening asks for a replay from there
-        self._alive_ns = since_ns  # up to when nothing is missing, as far as the stream can tell
-        self._proven_ns = since_ns or 0  # up to when the watchdog has made sure of it
+        self._alive_ns = since_ns  # up to when nothing is missing, as far as the stream knows
+        self._proven_ns = since_ns or 0  # up to when the watchdog has proven it
         self._feed: EngineStream | None = None
-        self._is_up: bool | None = None  # None: neither was said yet
+        self._is_up: bool | None = None  # None: neither was reported yet
         self._given_up = ""  # why the watchdog has cut the stream
-        self._guard = threading.Lock()  # over what both threads use: the feed, the keys, the three times
+        self._guard = threading.Lock()  # for all that both threads use: the feed, the keys, the three times
         self._keys: set[Key] = set()
         self._order: deque[Key] = deque()
         self._missing: set[Key] = set()
@@ -155,7 +157,7 @@ class EventStream:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to read and to watch."""
+        """Start to read and to watch."""
         for name, work in (("events", self._read_on), ("events-watchdog", self._watch_on)):
             thread = threading.Thread(target=work, name=name, daemon=True)
             self._threads.append(thread)
@@ -164,20 +166,20 @@ class EventStream:
     def stop(self) -> None:
         """End both threads; returns within a second or so, a quiet stream or not."""
         self._stopping.set()
-        self._was_up.set()  # nobody is to wait for it any more
+        self._was_up.set()  # no thread must wait for it any more
         self._cut()
         for thread in self._threads:
             thread.join(timeout=1.0)
 
     def wait_until_up(self, seconds: float) -> bool:
-        """Wait until the stream was open for the first time; False when that took longer."""
+        """Wait until the stream was open for the first time; return False if that took longer."""
         return self._was_up.wait(seconds)
 
     def alive_ns(self) -> int:
-        """Return up to when every event was put; 0 when nothing is known yet.
+        """Return up to when every event was put; 0 if nothing is known yet.
 
-        Whoever writes it down must read it first and take what was put before out of the queue second: then what is
-        durable is never older than it says.
+        A writer must read it first, and only then take the signals out of the queue. Otherwise the ledger would claim a
+        later time than it has.
         """
         with self._guard:
             return self._alive_ns or 0
@@ -197,16 +199,16 @@ class EventStream:
             self._stopping.wait(backoff.next_try_seconds - now)
 
     def _session(self) -> str:
-        """Open the stream and read it to its end; returns why it ended."""
+        """Open the stream and read it to its end; return why it ended."""
         try:
             feed = self._open()
             for line in _lines(feed):
                 self._take(line)
-        except BrokenAnswerError:  # an end without a last chunk: how an engine and a proxy go
+        except BrokenAnswerError:  # an end without a last chunk: how engines and proxies stop
             return self._given_up or "the stream ended"
         except _PROBLEMS as error:
             return self._given_up or str(error) or type(error).__name__
-        except Exception as error:  # noqa: BLE001 -- the top of a stream: nothing may end it for good
+        except Exception as error:  # noqa: BLE001 -- the top of a stream: no error may end it for good
             _log.exception("the event stream broke")
             return f"{type(error).__name__}: {error}"
         else:
@@ -222,15 +224,15 @@ class EventStream:
             known_ns = self._alive_ns
             since_ns = None if self._since_ns is None else self._since_ns - _OVERLAP_NS
             lost_time = known_ns is not None and known_ns > self._now_ns() + _OVERLAP_NS
-            if lost_time:  # the clock was set back: nobody can say from when on something is missing
+            if lost_time:  # the clock was set back: nobody knows from when on events are missing
                 since_ns, self._alive_ns, self._proven_ns = _EVER_NS, self._now_ns(), self._now_ns()
             since = None if since_ns is None else unix_time(since_ns)
             query: Query = {"filters": json.dumps(FILTERS), "since": since}
             feed = EngineStream(self._engine, "events", "/events", query, self._timeout_seconds)
             self._feed, self._given_up = feed, ""
-        if self._stopping.is_set():  # stop() may have looked for a feed before there was one
+        if self._stopping.is_set():  # stop() may have run before there was a feed
             feed.cut()
-        self._engine.api_version()  # before the moment is taken from which on the stream listens for us
+        self._engine.api_version()  # before the moment from which on the stream listens
         opened_ns = self._now_ns()
         feed.open()
         covered = known_ns is None or (not lost_time and self._reaches_back_to(known_ns))
@@ -244,11 +246,11 @@ class EventStream:
         return feed
 
     def _reaches_back_to(self, known_ns: int) -> bool:
-        """Return whether the engine's buffer holds all that happened since `known_ns`.
+        """Return whether the engine's buffer holds all events since `known_ns`.
 
-        It is a queue in the daemon's memory: while an event from before that moment is in it, nothing after it has
-        been pushed out, nor has the daemon been restarted. There always was one: the sidecar's own start. It is asked
-        after the stream was opened, so what is pushed out in between can only turn a yes into a no.
+        The buffer is a queue in the daemon's memory. While it has an event from before that moment, it has all later
+        ones, and the daemon did not restart. Such an event always existed: the monitor's own start. The stream is open
+        before this check, so an event that drops out in between can only turn a true into a false.
         """
         held = self._remembered(1, self._now_ns(), {})
         return any(event_ns(payload) <= known_ns for payload in map(read_line, held) if payload)
@@ -260,7 +262,7 @@ class EventStream:
         self._put(event)
         with self._guard:
             self._remember(_key(event))
-            # The last one read, not the latest stamp: a clock that was set back must not hide what comes next.
+            # The last event read, not the latest stamp: after a clock was set back, later events must not be hidden.
             self._since_ns = event.ns
             self._alive_ns = max(self._alive_ns or 0, event.ns)
 
@@ -300,25 +302,25 @@ class EventStream:
         return self._engine.events(unix_time(since_ns), unix_time(until_ns), filters, self._timeout_seconds)
 
     def _probe(self, feed: EngineStream) -> None:
-        """Ask what the engine remembers since all was last well, and hold it against what the stream has brought."""
+        """Ask which events the engine remembers since the last proof, and compare them with the stream's."""
         asked_ns = self._now_ns()
-        proven_ns = min(self._proven_ns, asked_ns)  # the engine refuses a `since` after `until`: a clock set back
+        proven_ns = min(self._proven_ns, asked_ns)  # a clock was set back: `since` must not be after `until`
         held = self._remembered(proven_ns, asked_ns, FILTERS)
         remembered = {_key(event) for line in held if (event := parse_line(line, 0)) and event.ns > proven_ns}
         with self._guard:
             if feed is not self._feed:
                 return
             missing = remembered - self._keys
-            deaf = missing & self._missing  # a probe ago they may have been on their way
+            deaf = missing & self._missing  # missing in two probes: at the first one they may have been on their way
             self._missing = missing
             if not missing:
                 self._proven_ns = asked_ns
                 self._alive_ns = max(self._alive_ns or 0, asked_ns)
             elif deaf:
-                # What is missing was dropped on the way; it is still in the engine's memory, so go back to before it.
+                # Events were dropped on the way. The engine still remembers them, so go back to before them.
                 self._since_ns = self._alive_ns = min(ns for ns, _, _ in deaf) - 1
         if deaf:
-            self._give_up(feed, f"the stream left out {len(deaf)} events")
+            self._give_up(feed, f"the stream left out {plural(len(deaf), 'event')}")
 
     def _give_up(self, feed: EngineStream, why: str) -> None:
         self._given_up = why
@@ -336,7 +338,7 @@ def _key(event: DockerEvent) -> Key:
 
 
 def _lines(stream: EngineStream) -> Iterator[bytes]:
-    """Give each whole line of a stream as it comes, until the stream ends."""
+    """Yield each whole line of a stream as it comes, until the stream ends."""
     rest = b""
     while part := stream.read():
         *whole, rest = (rest + part).split(b"\n")
@@ -344,4 +346,4 @@ def _lines(stream: EngineStream) -> Iterator[bytes]:
             if line.strip():
                 yield line
         if len(rest) > _LONGEST_LINE_BYTES:
-            rest = b""  # what is still to come of it is the end of a JSON string, and no event
+            rest = b""  # the rest of this line is the end of a JSON string, not an event

@@ -1,8 +1,7 @@
-"""The fields of the engine's answers, read with distrust. Pure.
+"""Reads the fields of the engine's answers, and checks each. Pure.
 
-Docker leaves out, or writes null for, what there is nothing to say about: then a field has its empty value. What is
-there and of another kind than it should be makes the whole answer odd: a figure made of half an answer would be wrong,
-and nobody would know.
+Docker leaves out a field, or writes null, if it has nothing to report: then the field has its empty value. A field of a
+wrong type makes the whole answer invalid. A figure made from half an answer would be wrong without a sign.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ from typing import Any
 
 from sidecar.common.errors import EngineError
 
-Payload = Mapping[str, Any]  # the engine's JSON: its schema is Docker's, and each field is read with a function below
+Payload = Mapping[str, Any]  # the engine's JSON: Docker defines its schema; the functions below read each field
 
-LARGEST = 2**64 - 1  # of any counter; also what the kernel writes for "no limit"
+LARGEST = 2**64 - 1  # of any counter; the kernel also writes it for "no limit"
 _MOST_DIGITS = 9  # of a number that somebody wrote into a label
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 class OddAnswerError(EngineError):
-    """The engine's answer is not of the form that Docker documents."""
+    """The engine's answer is not in the form that Docker documents."""
 
 
 def record(value: object, name: str) -> Payload:
@@ -73,22 +72,22 @@ def full_id(value: object) -> str:
 
 
 def label(labels: Payload, name: str) -> str:
-    """Read a label or an event's attribute, as it is. "" where it is absent or no text: anybody may write labels."""
+    """Read a label or an event's attribute, as it is; "" if absent or not a text, because anybody may set labels."""
     value = labels.get(name)
     return value if isinstance(value, str) else ""
 
 
 def label_number(labels: Payload, name: str) -> int | None:
-    """Read a number from a label or an event's attribute; None for anything that no container of ours would have."""
+    """Read a number from a label or an event's attribute; None for a value that our containers cannot have."""
     digits = label(labels, name).strip()
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS else None
 
 
 def _odd(name: str, value: object, wanted: str) -> OddAnswerError:
     shown = f"{type(value).__name__} of {len(value)}" if isinstance(value, (dict, list, str)) else _number(value)
-    return OddAnswerError(f"Docker's answer is odd: {name} is {shown}", wanted=wanted)
+    return OddAnswerError(f"Docker's answer is invalid: {name} is {shown}", wanted=wanted)
 
 
 def _number(value: object) -> str:
-    """Show a number; a whole one may have so many digits that Python refuses to write it."""
+    """Format a number; Python refuses to write a whole number with too many digits."""
     return f"a number of {value.bit_length()} bits" if isinstance(value, int) and abs(value) > LARGEST else repr(value)

@@ -1,7 +1,7 @@
-"""The machine underneath: processor, memory, load, disks and network.
+"""The host machine: CPU, memory, load, disks and network.
 
-psutil inside a container sees the host's processor, memory and disks, but the container's own network; the host's is
-read from a mounted copy of its /proc/1/net/dev.
+Inside a container, psutil sees the host's CPUs, memory and disks, but the container's own network. A mounted copy of
+the host's /proc/1/net/dev has the host's network.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import psutil
 
 from sidecar.model.snapshot import Host
 
-# Counted once: a mapped, looped or mirrored device passes its traffic on to the disk below, which counts it too.
+# Counted once: a mapped, loop or mirrored device passes its traffic on to the disk below, which counts it too.
 _STACKED_DISKS = ("loop", "ram", "zram", "dm-", "md", "sr", "fd")
-# The host's own interfaces only: a bridge and its cables carry traffic that never left the machine: counted twice.
+# The host's own interfaces only: traffic of a bridge never left the machine, or would count twice.
 _INNER_INTERFACES = ("lo", "veth", "br-", "docker", "virbr", "cni", "flannel", "ifb")
 _NET_DEV_HEADER_LINES = 2
 _NET_DEV_TX_BYTES_COLUMN = 8
@@ -25,7 +25,7 @@ _NET_DEV_TX_BYTES_COLUMN = 8
 
 @dataclass(frozen=True, slots=True)
 class HostCounters:
-    """What has to be read twice to give a rate."""
+    """The counters that must be read twice to give a rate."""
 
     at_seconds: float
     cpu_busy_seconds: float
@@ -37,12 +37,12 @@ class HostCounters:
 
 
 class HostReader:
-    """Reads the machine; keeps the reading before, to make rates.
+    """Reads the machine, and keeps the last reading to calculate rates.
 
     Args:
         monotonic: a clock in seconds that never jumps.
         net_dev: the host's network counters, in the format of /proc/net/dev.
-        disk: a path on the disk whose filling matters (inside a container, `/` lies on Docker's data disk).
+        disk: a path on the disk whose usage matters (inside a container, `/` is on Docker's data disk).
 
     """
 
@@ -56,7 +56,7 @@ class HostReader:
         """Read everything once.
 
         Raises:
-            OSError, ValueError: the kernel's files could not be read or understood.
+            OSError, ValueError: the kernel's files could not be read or parsed.
 
         """
         now = self._counters()
@@ -78,7 +78,7 @@ class HostReader:
 
     def _counters(self) -> HostCounters:
         times = psutil.cpu_times()
-        # Linux counts guest time within user time as well.
+        # Linux counts guest time as user time as well.
         total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
         idle = times.idle + getattr(times, "iowait", 0.0)
         read, written = _disk_bytes()
@@ -87,7 +87,7 @@ class HostReader:
 
 
 def cpu_percent(before: HostCounters | None, now: HostCounters) -> float | None:
-    """Return the busy share of all processors between two readings, 0 to 100; None without an earlier one."""
+    """Return the busy share of all CPUs between two readings, 0 to 100; None without an earlier one."""
     if before is None or now.cpu_total_seconds <= before.cpu_total_seconds:
         return None
     busy = now.cpu_busy_seconds - before.cpu_busy_seconds
@@ -95,7 +95,7 @@ def cpu_percent(before: HostCounters | None, now: HostCounters) -> float | None:
 
 
 def _rate(before: HostCounters | None, now: HostCounters, counter: str) -> float | None:
-    """Return bytes a second of one counter; None without an earlier reading, or when it ran backwards (a new disk)."""
+    """Return one counter's bytes per second; None without an earlier reading, or if it ran backwards (a new disk)."""
     if before is None or now.at_seconds <= before.at_seconds:
         return None
     change = float(getattr(now, counter) - getattr(before, counter))
@@ -103,7 +103,7 @@ def _rate(before: HostCounters | None, now: HostCounters, counter: str) -> float
 
 
 def network_bytes(net_dev: str) -> tuple[int, int]:
-    """Sum what the machine's own network interfaces received and sent, from the text of /proc/net/dev.
+    """Add up what the machine's own network interfaces received and sent, from the text of /proc/net/dev.
 
     Raises:
         ValueError: the text has another format.
@@ -129,7 +129,7 @@ def _disk_bytes() -> tuple[int, int]:
 
 
 def _is_whole_disk(name: str, names: Collection[str]) -> bool:
-    """Tell a disk from its partitions (sda1, nvme0n1p2) and from devices stacked on top of disks."""
+    """Return whether it is a disk, not a partition (sda1, nvme0n1p2) or a device stacked on disks."""
     if name.startswith(_STACKED_DISKS):
         return False
     bare = name.rstrip("0123456789")

@@ -1,8 +1,8 @@
-"""OOM kill counters, read from the kernel: the host's is watched closely, the containers' are read when it moves.
+"""OOM kill counters, read from the kernel: the host's counter all the time, the containers' when it moves.
 
-The kernel raises the host's count (`oom_kill` in /proc/vmstat) and the cgroup's counter in one go, before the victim is
-even dead. Reading the first is one system call, twenty times a second; only when it has moved are all counters read, at
-once and again a poll later, so that a container that dies of its kill is caught while its cgroup still stands.
+The kernel increments the host's count (`oom_kill` in /proc/vmstat) and the cgroup's counter together, before the victim
+is dead. The host's count costs one system call, twenty times per second. When it moves, all counters are read at once,
+and again one poll later. So a container that dies of its kill is read while its cgroup exists.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from sidecar.model.signal import Counter, KernelReading, Signal
 
 _log = logging.getLogger(__name__)
 
-_BEAT_NS = SECOND_NS  # a complete reading at least this often: the proof that the kernel is being watched
-_SURVEY_NS = SECOND_NS  # the cgroups of nobody's containers are read at most this often: there may be thousands
-_SCAN_NS = 10 * SECOND_NS  # and so is the whole tree, for a container that is not where containers are known to be
+_BEAT_NS = SECOND_NS  # a complete reading at least this often proves that somebody watches the kernel
+_SURVEY_NS = SECOND_NS  # cgroups outside containers are read at most this often: there may be thousands
+_SCAN_NS = 10 * SECOND_NS  # the whole tree is searched at most this often, for a container outside the known parents
 _VMSTAT_BYTES = 1 << 16
 
 
 class HostCounter:
-    """`oom_kill` of /proc/vmstat: the host's, also when read inside a container."""
+    """`oom_kill` of /proc/vmstat: the host's count, even when read inside a container."""
 
     def __init__(self, vmstat: Path) -> None:
         self._path = vmstat
         self._fd: int | None = None
 
     def kills(self) -> int | None:
-        """Read the count; None when the file cannot be read or this kernel does not count."""
+        """Read the count; None if the file cannot be read or this kernel does not count."""
         try:
             if self._fd is None:
                 self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
@@ -48,23 +48,24 @@ class HostCounter:
         return int(text[start + 10 : text.find(b"\n", start + 1)]) if start >= 0 else None
 
     def close(self) -> None:
-        """Close the file; it is opened again when asked."""
+        """Close the file; the next reading opens it again."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
 
 class KernelWatch(Repeated):
-    """Puts a KernelReading when the host's count of OOM kills has moved, one poll later again, and once a second.
+    """Puts a KernelReading when the host's count of OOM kills has moved, one poll later again, and every second.
 
-    In a reading, the host's count was read first: a kill in the middle shows in a counter before it shows in the total,
-    never the other way round, and the reading that follows puts it right.
+    A reading takes the host's count first. A kill during the reading may show in a counter and not yet in the host's
+    count, never the reverse. The next reading corrects it.
 
     Args:
         cgroups: where the counters are.
         vmstat: the host's /proc/vmstat.
-        boot_id: the kernel's random id of this boot (/proc/sys/kernel/random/boot_id): counts are per boot.
-        put: takes each reading; called from the watch's thread, and must not block.
+        boot_id: the kernel's random id of this boot (/proc/sys/kernel/random/boot_id): counts start again with each
+            boot.
+        put: takes each reading; called in the watch's thread, and must not block.
         now_ns: the clock, in nanoseconds since 1970.
         poll_seconds: how often the host's count is read.
 
@@ -83,13 +84,13 @@ class KernelWatch(Repeated):
         self._cgroups, self._host = cgroups, HostCounter(vmstat)
         self._put, self._now_ns, self._poll_seconds = put, now_ns, poll_seconds
         self._boot_id = _first_line(boot_id)
-        self._guard = threading.Lock()  # over the counters and the tree: track, forget and read come from other threads
+        self._guard = threading.Lock()  # for the counters and the tree: other threads call track, forget and read
         self._counters: dict[str, ContainerCounter] = {}
-        self._wanted: set[str] = set()  # asked for with `track`, open or not
-        self._unscanned: set[str] = set()  # wanted, not found, and the whole tree was not looked through for them yet
+        self._wanted: set[str] = set()  # tracked, open or not
+        self._unscanned: set[str] = set()  # wanted, not found, and not yet searched for in the whole tree
         self._scanned_ns = self._surveyed_ns = self._beat_ns = 0
         self._last_kills: int | None = None
-        self._kills_of: dict[int, int] = {}  # of each cgroup in the complete reading before
+        self._kills_of: dict[int, int] = {}  # of each cgroup in the last complete reading
         self._once_more = self._blind = False
         self._survey_due = True
         super().__init__("kernel", first_in_seconds=poll_seconds)
@@ -104,21 +105,21 @@ class KernelWatch(Repeated):
             self._host.close()
 
     def track(self, container_id: str) -> None:
-        """Watch this container from now on, over its restarts. Cheap to repeat; opens its counter at once if it can."""
+        """Watch this container from now on, over its restarts. Cheap to repeat; opens its counter if possible."""
         with self._guard:
             self._wanted.add(container_id)
             if self._counter(container_id) is None:
                 self._unscanned.add(container_id)
 
     def forget(self, container_id: str) -> None:
-        """Watch this container no longer."""
+        """Stop watching this container."""
         with self._guard:
             self._wanted.discard(container_id)
             self._unscanned.discard(container_id)
             self._drop(container_id)
 
     def read(self, container_id: str) -> KernelReading | None:
-        """Read one container's counter and its peak now; None when its cgroup is not there. Not a complete reading."""
+        """Read one container's counter and peak now; None if its cgroup is missing. Not a complete reading."""
         with self._guard:
             at_ns, host_kills = self._now_ns(), self._host.kills()
             counter = self._read(container_id)
@@ -129,24 +130,24 @@ class KernelWatch(Repeated):
         return KernelReading(at_ns, self._boot_id, host_kills, {container_id: counter}, complete=False)
 
     def counts(self, container_id: str) -> bool:
-        """Return whether this container's counter can be read; of a tree that is not there, `problems` speaks once."""
+        """Return whether this container's counter can be read. `problems` reports a missing tree once."""
         with self._guard:
             return self._cgroups.version is None or self._counter(container_id) is not None
 
     def problems(self) -> tuple[str, ...]:
-        """Say in a sentence each which of the kernel's counters cannot be read."""
+        """Return one sentence for each kernel counter that cannot be read."""
         problems = []
         if self._cgroups.version is None:
             text = "is no cgroup tree with a memory controller: OOM kills are estimates, from Docker's events"
             problems.append(f"{self._cgroups.root} {text}")
         if self._blind:
-            problems.append("the host's count of OOM kills cannot be read: nothing tells whether one was missed")
+            problems.append("the host's count of OOM kills cannot be read, so a missed kill stays unknown")
         if not self._boot_id:
-            problems.append("the boot id cannot be read: OOM kills while the sidecar was down are estimates")
+            problems.append("the boot id cannot be read: OOM kills while the monitor was down are estimates")
         return tuple(problems)
 
     def turn(self) -> float:
-        """Read the host's count, and all counters where it has moved."""
+        """Read the host's count, and all counters if it has moved."""
         with self._guard:
             kills, now_ns = self._host.kills(), self._now_ns()
             self._blind = kills is None
@@ -167,18 +168,18 @@ class KernelWatch(Repeated):
             if counter is not None:
                 containers[container_id] = self._with_peak(container_id, counter)
             elif container_id not in self._unscanned:
-                self._wanted.discard(container_id)  # if it starts again, it is among those present
+                self._wanted.discard(container_id)  # if it starts again, `present` has it
         self._kills_of = {container.cgroup: container.kills for container in containers.values()}
         return KernelReading(at_ns, self._boot_id, host_kills, containers, self._survey(at_ns))
 
     def _with_peak(self, container_id: str, counter: Counter) -> Counter:
-        """Add how much memory a container has used at most, when it has just lost a process: it may be gone soon."""
+        """Add the peak of memory for a container that has just lost a process, because it may be gone soon."""
         if counter.kills <= self._kills_of.get(counter.cgroup, 0):
             return counter
         return replace(counter, peak_bytes=self._counters[container_id].peak_bytes())
 
     def _seek(self, now_ns: int) -> None:
-        """Look through the whole tree for containers that are not where containers are known to be: once for each."""
+        """Search the whole tree for containers outside the known parents, once for each."""
         self._unscanned -= {known for known in self._unscanned if self._counter(known) is not None}
         if self._unscanned and _is_over(self._scanned_ns, _SCAN_NS, now_ns):
             self._scanned_ns = now_ns
@@ -192,7 +193,7 @@ class KernelWatch(Repeated):
         return self._cgroups.elsewhere({counter.directory for counter in self._counters.values()})
 
     def _read(self, container_id: str) -> Counter | None:
-        """Read a counter; one whose cgroup is gone is looked for anew, because a restart makes another."""
+        """Read a counter. If its cgroup is gone, search for it again, because a restart makes a new one."""
         counter = self._counter(container_id)
         if counter is None:
             return None

@@ -1,9 +1,8 @@
-"""Whose container it is, by its labels: Compose's, or those of a task of Docker Swarm. Pure.
+"""The owner of a container, from its labels: Compose's, or those of a Docker Swarm task. Pure.
 
-A container inherits its image's labels, and Compose labels the images that it builds with their project: a container
-without a number of its own belongs to no project, and where Swarm's own labels stand, they go before. A task is called
-as Compose would have called it (`locust-locust-worker-3`), for Swarm's own names end in 25 characters that nobody can
-tell apart.
+A container inherits its image's labels, and Compose labels the images that it builds with their project. So a container
+without a number of its own belongs to no project. Swarm's own labels come first. A task gets the name that Compose
+would give it (`locust-locust-worker-3`), because Swarm's names end in 25 random characters.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ _MOST_DIGITS = 6  # of a slot
 def owner(name: str, labels: Payload) -> Owner:
     """Read an owner from a container's name, with or without its slash, and its labels.
 
-    Its project is Swarm's stack, where there is one. An event carries the labels among its attributes.
+    The project is Swarm's stack, if there is one. An event has the labels among its attributes.
     """
     if SWARM_SERVICE_LABEL in labels:
         return _of_task(labels)
-    of_compose = NUMBER_LABEL in labels  # else its image was built by Compose, and somebody else started it
+    of_compose = NUMBER_LABEL in labels  # otherwise Compose built its image, and somebody else started it
     return Owner(
         clean(name.lstrip("/")),
         (of_compose and clean(label(labels, PROJECT_LABEL))) or None,
@@ -54,5 +53,5 @@ def _of_task(labels: Payload) -> Owner:
 
 
 def is_helper(labels: Payload) -> bool:
-    """Return whether these are a one-off container's labels, or those of one of the kit's own probes."""
+    """Return whether the labels are a one-off container's, or those of one of the kit's own probes."""
     return label(labels, ONE_OFF_LABEL).lower() == "true" or ROLE_LABEL in labels

@@ -1,6 +1,6 @@
-"""The engine's log answers, read into lines: a whole one at once, or a stream bit by bit. Pure.
+"""Reads the engine's log answers into lines: a whole answer at once, or a stream as it comes. Pure.
 
-What a log that is read again from its cursor lets through, and what a flood leaves of itself, is decided here, too.
+It also drops the lines that a new reading repeats, and limits the lines of a flood.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sidecar.model.observation import LogEntry
 MOST_KEPT_BYTES = 16 * 1024  # of one line
 _BEHIND_NS = 5 * SECOND_NS  # the engine writes a line to its file much sooner than this after the line's stamp
 _STAMP_BYTES = len("2026-11-22T08:15:28.123456789Z ")
-# Only what can be a moment: a container may print anything like it, and a terminal's log shows no other borders.
+# Only valid times: a container may print similar text, and the log of a terminal has no other borders.
 _STAMP = re.compile(
     rb"(?:19[7-9]\d|2[01]\d\d)-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
     rb"T(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)\.\d{9}Z "
@@ -52,7 +52,7 @@ class RawLine(NamedTuple):
     size_bytes: int
 
     def text(self) -> str:
-        """Return the line harmless for display; a cut one says how long it was."""
+        """Return the line, safe for display; a cut line ends with its original length."""
         kept = clean(self.raw.decode("utf-8", "replace")).rstrip()
         return kept if self.size_bytes <= len(self.raw) else f"{kept}… ({self.size_bytes} bytes)"
 
@@ -72,10 +72,10 @@ class _Open:
 
 
 class LineReader:
-    """Reads a followed log with `timestamps=1`, fed as it comes, into whole lines.
+    """Reads a followed log with `timestamps=1`, as it comes, into whole lines.
 
-    The engine hands a line of more than 16 KiB out in parts that bear the same stamp, and only the last has an end. The
-    last words of a process may have none at all: then another stamp, or the end of the log, ends them.
+    The engine splits a line of more than 16 KiB into parts with the same stamp, and only the last part has a line end.
+    The last words of a process may have no line end. Then the next stamp, or the end of the log, ends them.
     """
 
     def __init__(self, *, tty: bool) -> None:
@@ -84,16 +84,16 @@ class LineReader:
         self._open: dict[int, _Open] = {}
 
     def feed(self, data: bytes) -> list[RawLine]:
-        """Take the next bytes; returns the lines that they complete.
+        """Take the next bytes; return the lines that they complete.
 
         Raises:
-            NotALogError: these are no frames of a log.
+            NotALogError: the bytes are not frames of a log.
         """
         self._buffer += data
         return list(self._of_tty() if self._tty else self._of_frames())
 
     def end(self) -> list[RawLine]:
-        """Return what was left without an end when the log itself ended."""
+        """Return the lines without an end when the log itself has ended."""
         rest = bytes(self._buffer) if self._tty else b""
         self._buffer.clear()
         lines = list(self._message(STDOUT, rest)) if rest else []
@@ -106,21 +106,22 @@ class LineReader:
         del self._buffer[:position]
 
     def _of_tty(self) -> Iterator[RawLine]:
-        """Cut at line ends, and where a further stamp stands in a line: there a part without an end was glued on."""
+        """Cut at line ends, and before a second stamp within a line: there the part before had no line end."""
         *whole, rest = bytes(self._buffer).split(b"\n")
         *glued, last = _parts(rest)
         for part in (*(part for line in whole for part in _parts(line + b"\n")), *glued):
             yield from self._message(STDOUT, part)
         self._buffer[:] = last
-        # The engine's parts are shorter, even with three bytes for each that was no UTF-8: this would grow for ever.
+        # The engine's parts are shorter, even with three bytes for each that was not UTF-8. So this would grow for
+        # ever.
         if len(last) > 4 * MOST_KEPT_BYTES:
             raise NotALogError(f"{len(last)} bytes without a time stamp")
 
     def _message(self, stream: int, message: bytes) -> Iterator[RawLine]:
-        """Take one message of the engine: a stamp, and a line or a part of one."""
+        """Process one message of the engine: a stamp, and a line or a part of one."""
         stamp, part = message[:_STAMP_BYTES], message[_STAMP_BYTES:]
         if not _STAMP.fullmatch(stamp):
-            raise NotALogError(f"{stamp!r} is no time stamp")
+            raise NotALogError(f"{stamp!r} is not a time stamp")
         begun = self._open.get(stream)
         if begun is not None and begun.stamp != stamp:
             yield from self._close(stream)
@@ -153,7 +154,7 @@ def _line(stamp: bytes, stream: int, kept: bytes, size_bytes: int) -> RawLine:
 
 @functools.lru_cache(maxsize=64)
 def _second(stamp: bytes) -> int:
-    """Read `2026-11-22T08:15:28`, which many lines in a row share; seconds since 1970."""
+    """Parse `2026-11-22T08:15:28`, which many lines in a row share; return seconds since 1970."""
     date, _, time = stamp.partition(b"T")
     year, month, day = (int(part) for part in date.split(b"-"))
     hour, minute, second = (int(part) for part in time.split(b":"))
@@ -163,9 +164,9 @@ def _second(stamp: bytes) -> int:
 class LogDeduplicator:
     """Lets each line through once, over any number of readings of the same log.
 
-    Each stream is in the order of its stamps (one copier of the engine stamps and writes it), the two together are not.
-    Only what a reading repeats is compared: once a reading has reached news of a stream, all that follows on it is
-    news, so that a clock that was set back hides nothing.
+    Each stream is in the order of its stamps, because one copier of the engine stamps and writes it. The two streams
+    together are not. Only repeated lines are compared: once a reading has reached a new line of a stream, all later
+    lines of the stream are new. So a clock that was set back hides nothing.
     """
 
     def __init__(self, cursor: LogCursor | None = None) -> None:
@@ -175,11 +176,11 @@ class LogDeduplicator:
         self.reopened()
 
     def reopened(self) -> None:
-        """Expect to see again what was seen: how many lines with the last stamp, by stream."""
+        """Expect the known lines again: how many lines had the last stamp, by stream."""
         self._again = {stream: mark.lines for stream, mark in self._marks.items()}
 
     def new(self, line: RawLine) -> bool:
-        """Return whether this line was not seen before, and remember it."""
+        """Return whether this line is new, and remember it."""
         mark = self._marks.get(line.stream)
         again = self._again.get(line.stream)
         if mark is not None and again is not None:
@@ -198,10 +199,10 @@ class LogDeduplicator:
         return LogCursor({str(stream): mark for stream, mark in self._marks.items()})
 
     def since(self, now_ns: int) -> str | None:
-        """Return from when to ask again, as the engine wants it (`seconds.nanoseconds`); None: from the beginning.
+        """Return the time for the next reading, in the engine's form (`seconds.nanoseconds`); None: from the beginning.
 
-        A stream that has long been silent does not have the other one read again from its last word. When the clock
-        was set back behind the last line, there is nothing to go by but the present.
+        A stream that was silent for long must not cause the other one to be read again from that time. If the clock was
+        set back behind the last line, the reading starts now.
         """
         if not self._marks:
             return None
@@ -215,9 +216,9 @@ class LogDeduplicator:
 
 @dataclass(slots=True)
 class LineRateLimiter:
-    """Keeps a flood of lines from filling the ledger: only so many lines and bytes of one second are kept.
+    """Keeps a flood of lines from filling the ledger: it limits the lines and bytes of one second.
 
-    A second is one of the lines' own stamps, so that catching up after a gap is no flood.
+    A second is one of the lines' own stamps, so that catching up after a gap is not a flood.
     """
 
     most_lines: int = 200
@@ -231,11 +232,11 @@ class LineRateLimiter:
 
     @property
     def holds(self) -> bool:
-        """Return whether lines were left out that no notice speaks of yet."""
+        """Return whether lines were left out that no notice has reported yet."""
         return self._held > 0
 
     def admit(self, line: RawLine) -> bool:
-        """Return whether this line is to be kept; ask for a notice before, when its second is another."""
+        """Return whether to keep this line. Ask for a notice before, if the line is of another second."""
         second = line.ns // SECOND_NS
         if second != self._second:
             self._second, self._lines, self._bytes = second, 0, 0
@@ -248,14 +249,14 @@ class LineRateLimiter:
         return False
 
     def skip(self) -> None:
-        """Hear that more was left out than was counted: the flood was too much even to read."""
+        """Note that more lines were left out than were counted: the flood was too large to read."""
         self._more = True
 
     def notice(self, line: RawLine | None = None) -> tuple[int, str] | None:
-        """Return what was left out, as a stamp and a sentence, once that second is over.
+        """Return the number of lines left out, as a stamp and a sentence, once their second is over.
 
         Args:
-            line: the line about to be admitted; None: enough time has passed without one.
+            line: the next line to be admitted; None: enough time has passed without one.
         """
         if not self._held or (line is not None and line.ns // SECOND_NS == self._second):
             return None

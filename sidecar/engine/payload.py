@@ -1,4 +1,4 @@
-"""Lists and inspects of the engine, read into observations: whose a container is, and how it lives and died. Pure."""
+"""Reads the engine's lists and inspects into observations: a container's owner, state and exit. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.model.observation import Inspected, Listed
 from sidecar.model.signal import Inspection, Owner
 
 _HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)")
-_ENDED = frozenset({"exited", "dead", "restarting"})  # the states in which the last exit code is this state's cause
+_ENDED = frozenset({"exited", "dead", "restarting"})  # in these states the last exit code explains the state
 _NANO_CPUS_PER_PERCENT = 10_000_000
 
 
@@ -21,7 +21,7 @@ def listed(entries: Iterable[Payload]) -> tuple[Listed, ...]:
     """Read `GET /containers/json`, without one-off containers and the kit's own helpers.
 
     Raises:
-        OddAnswerError: a container without an id. Whatever else is odd in a list costs that one container its name.
+        OddAnswerError: a container without an id. Any other invalid field only costs that container its name.
 
     """
     read = ((entry, labels_of(entry.get("Labels"))) for entry in entries)
@@ -29,12 +29,12 @@ def listed(entries: Iterable[Payload]) -> tuple[Listed, ...]:
 
 
 def labels_of(value: object) -> Payload:
-    """Return the labels of a container; none where they are no object."""
+    """Return the labels of a container; empty if they are not an object."""
     return value if isinstance(value, dict) else {}
 
 
 def first_name(entry: Payload) -> str:
-    """Return the first name of a list's entry, as it is; the short id where it has none."""
+    """Return the first name of a list's entry, as it is; the short id if it has no name."""
     names = entry.get("Names")
     name = names[0] if isinstance(names, list) and names else None
     return name if isinstance(name, str) and name else full_id(entry.get("Id"))[:12]
@@ -59,7 +59,7 @@ def inspected(payload: Payload) -> Inspected:
     """Read `GET /containers/{id}/json`.
 
     Raises:
-        OddAnswerError: it is not what Docker answers.
+        OddAnswerError: it is not in the form that Docker documents.
 
     """
     state, host = record(payload.get("State"), "State"), record(payload.get("HostConfig"), "HostConfig")
@@ -81,7 +81,7 @@ def exit_code(state: Payload) -> int | None:
 
 
 def memory_limit(host: Payload) -> int | None:
-    """Read the memory limit in bytes from an inspect's HostConfig; None without one."""
+    """Read the memory limit in bytes from an inspect's HostConfig; None without a limit."""
     limit = whole(host.get("Memory"), "Memory", least=-LARGEST)
     return limit if limit > 0 else None
 
@@ -97,7 +97,7 @@ def inspection(payload: Payload, at_ns: int) -> Inspection:
     """Read `GET /containers/{id}/json`, answered at `at_ns`.
 
     Raises:
-        OddAnswerError: it is not what Docker answers.
+        OddAnswerError: it is not in the form that Docker documents.
 
     """
     state, host = record(payload.get("State"), "State"), record(payload.get("HostConfig"), "HostConfig")
@@ -111,7 +111,7 @@ def inspection(payload: Payload, at_ns: int) -> Inspection:
         state=status,
         started_ns=docker_nanos(state.get("StartedAt")),
         finished_ns=finished_ns,
-        # A running container still shows the last end's time, and 0 as the code of an end that has not come.
+        # A running container still shows the time of its last exit, and 0 as its exit code.
         exit_code=exit_code(state) if finished_ns and status not in ("running", "paused") else None,
         oom_killed=state.get("OOMKilled") is True,
         restarts=whole(payload.get("RestartCount"), "RestartCount"),
@@ -120,7 +120,7 @@ def inspection(payload: Payload, at_ns: int) -> Inspection:
 
 
 def owners(entries: Iterable[Payload]) -> tuple[tuple[str, Owner], ...]:
-    """Read `GET /containers/json` of the whole engine: the full id and the owner of each container in it.
+    """Read `GET /containers/json` of the whole engine: the full id and the owner of each container.
 
     Raises:
         OddAnswerError: a container without an id.

@@ -1,8 +1,8 @@
-"""The counters of one container after the other over a kept-alive connection, read past the Docker SDK. Only these.
+"""Reads containers' counters over a kept-alive connection, past the Docker SDK. For these counters only.
 
-The monitor asks for them of each container in each round. http.client reads an answer's header with the parser for
-e-mail, which with 60 containers is a third of a round's processor time, and the SDK stands on http.client. So the
-answer is taken apart here; everything else goes through DockerEngine.
+The monitor reads them for each container in each round. http.client, which the SDK uses, parses an answer's header with
+the parser for e-mail. With 60 containers that takes a third of a round's CPU time. So this module parses these answers
+itself. All other calls go through DockerEngine.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 
 
 class BadHttpError(Exception):
-    """The other side does not speak HTTP as it should."""
+    """The other side does not send valid HTTP."""
 
 
 class StreamResponse:
-    """One answer, fed as it comes. `status` is 0 until the header is complete; `ended` once the body is.
+    """One answer, fed as it comes. `status` is 0 until the header is complete; `ended` is true once the body is.
 
-    `begun` tells that anything came, `closes` that nothing follows on this connection, `until_closed` that its end is
+    `begun`: some data came. `closes`: the connection cannot be used again. `until_closed`: the end of the connection is
     the end of the body.
     """
 
@@ -42,10 +42,10 @@ class StreamResponse:
         self._left = -1  # bytes left of the chunk or of the body; -1: a chunk's size comes next
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next bytes; returns the part of the body in them.
+        """Take the next bytes; return the part of the body in them.
 
         Raises:
-            BadHttpError: this is no HTTP.
+            BadHttpError: the bytes are not HTTP.
         """
         self._buffer += data
         self.begun = True
@@ -57,7 +57,7 @@ class StreamResponse:
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             if len(self._buffer) > _MOST_HEAD_BYTES:
-                raise BadHttpError("a header without end")
+                raise BadHttpError("a header without an end")
             return False
         first, *lines = bytes(self._buffer[:end]).decode("latin-1").split("\r\n")
         version, _, rest = first.partition(" ")
@@ -94,7 +94,7 @@ class StreamResponse:
                     break
                 self._left, position = _size(buffer[position:end]), end + len(_LINE_END)
                 self.ended = not self._left
-                self._left += len(_LINE_END)  # a chunk has one behind it, too
+                self._left += len(_LINE_END)  # a chunk has a line end behind it
                 continue
             taken = buffer[position : position + self._left]
             position += len(taken)
@@ -115,9 +115,9 @@ def _size(line: bytes) -> int:
 
 
 class UnixGet:
-    """Asks for one thing after the other. For one thread at a time.
+    """Makes one request after the other. For one thread at a time.
 
-    Each wait ends after `timeout_seconds`, and so does, one wait later at most, an answer that comes in drops.
+    Each wait ends after `timeout_seconds`. An answer that drips ends at most one wait later.
     """
 
     def __init__(self, path: str, timeout_seconds: float) -> None:
@@ -126,14 +126,14 @@ class UnixGet:
         self._is_cut = False
 
     def cut(self) -> None:
-        """End whatever waits for an answer, at once and for good. For any thread."""
+        """Cancel a wait for an answer, at once and for good. For any thread."""
         self._is_cut = True
         if (link := self._socket) is not None:
             with suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
 
     def get(self, target: str, most_bytes: int = MOST_BYTES) -> tuple[int, bytes]:
-        """GET a target; returns status and body. A connection that the other side has closed meanwhile is opened anew.
+        """GET a target; return status and body. Open the connection again if the other side has closed it meanwhile.
 
         Raises:
             OSError: no connection, a time-out, or an answer that is too long or not HTTP.
@@ -143,18 +143,18 @@ class UnixGet:
             try:
                 return self._exchange(self._socket, target, most_bytes)
             except (BrokenPipeError, ConnectionResetError):
-                pass  # an idle connection may be closed by the proxy at any time; a GET can be sent again
+                pass  # the proxy may close an idle connection at any time; a GET can be sent again
         return self._exchange(self._connected(), target, most_bytes)
 
     def close(self) -> None:
-        """Close the connection; the next question opens it again."""
+        """Close the connection; the next request opens it again."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def _connected(self) -> socket.socket:
         if self._is_cut:
-            raise OSError("told to stop")
+            raise OSError("the call was cancelled")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(self._timeout_seconds)
         try:
@@ -173,7 +173,7 @@ class UnixGet:
             self.close()
             raise OSError(f"{error}") from error
         except BaseException:
-            self.close()  # half an answer must not be read as the next one
+            self.close()  # the next call must not read the rest of this answer
             raise
         if answer.closes:
             self.close()
@@ -181,7 +181,7 @@ class UnixGet:
 
 
 def _read(link: socket.socket, answer: StreamResponse, deadline: float, most_bytes: int) -> bytes:
-    parts, size = [], 0  # parts, for a growing array would be copied to and fro by the allocator
+    parts, size = [], 0  # a list of parts, because the allocator would copy a growing array
     while not answer.ended:
         data = link.recv(_READ_BYTES)
         if data:
@@ -190,7 +190,7 @@ def _read(link: socket.socket, answer: StreamResponse, deadline: float, most_byt
             if size > most_bytes:
                 raise OSError(f"an answer of more than {most_bytes >> 20} MiB")
             if not answer.ended and time.monotonic() > deadline:
-                raise TimeoutError("no whole answer in time")
+                raise TimeoutError("no complete answer in time")
         elif answer.status and answer.until_closed:
             break
         elif answer.begun:

@@ -1,6 +1,6 @@
-"""The Docker SDK's low-level client, made fit for an engine that is slow, gone or hostile. The only import of `docker`.
+"""The Docker SDK's low-level client, adapted to an engine that is slow, gone or hostile. The only import of `docker`.
 
-That import takes 0.15 s and 20 MB, so DockerEngine makes it with its first request and nobody else makes it at all.
+The import takes 0.15 s and 20 MB, so DockerEngine makes it with its first request, and nothing else makes it.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from sidecar.engine.transport import BrokenAnswerError, CallSocket, OpenSockets,
 
 _URL = "http+docker://localhost"
 _READ_BYTES = 64 * 1024
-_MOST_IDLE = 4  # connections kept for the next call: as many as ask at the same time
+_MOST_IDLE = 4  # connections kept for the next call: as many as are in use at the same time
 
-_BUILDER = requests.adapters.HTTPAdapter()  # of responses; nothing is sent through it
+_BUILDER = requests.adapters.HTTPAdapter()  # builds responses; it sends nothing
 
-# It warns of each connection beyond those that it keeps: many logs that end at the same time are no news.
+# urllib3 warns of each connection beyond its pool: many logs that end at the same time are normal.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 class Client(APIClient):
-    """An APIClient that keeps within the limits of the current call, and raises OSError and RefusedError only.
+    """An APIClient that keeps the limits of the current call, and raises only OSError and RefusedError.
 
-    Its own constructor is left out: that one reads the person's ~/.docker/config.json, breaks where that is broken, and
-    would send the headers in it along. `version` is "" until the engine was asked which it speaks.
+    It skips the SDK's constructor. That one reads the user's ~/.docker/config.json, fails if the file is broken, and
+    sends the headers in it. `version` is "" until the engine's version is known.
     """
 
     def __init__(self, socket_path: str, version: str = "") -> None:
         requests.Session.__init__(self)
         self._sockets = OpenSockets(socket_path)
         self._pool = _Pool(self._sockets, socket_path)
-        self._version, self.base_url, self.timeout = version, _URL, 0  # the time-out is each call's
+        self._version, self.base_url, self.timeout = version, _URL, 0  # each call has its own time-out
         self._general_configs: dict[str, Any] = {}
         self._auth_configs = AuthConfig({}, None)
 
     def speak(self, version: str) -> None:
-        """Take the API version for all that follows: `version="auto"` would ask before a time-out can be set."""
+        """Set the API version for all later calls. `version="auto"` would ask before a time-out can be set."""
         self._version = version
 
     def request(  # type: ignore[override]  # the SDK passes these arguments only
@@ -61,10 +61,11 @@ class Client(APIClient):
         stream: bool = False,  # noqa: FBT001, FBT002  the SDK's own signature
         **_: object,
     ) -> requests.Response:
-        """Send one request (called by all that the SDK offers).
+        """Send one request (all of the SDK's methods call this).
 
-        Not requests' own: that one merges cookies, proxies and .netrc into each request, which doubles its price, and
-        follows redirects to wherever an answer says. The time-out is the call's: the SDK waits for ever for events.
+        It replaces requests' own method. That one merges cookies, proxies and .netrc into each request, which doubles
+        its cost, and follows redirects to any address. The time-out is the call's, because the SDK waits for events for
+        ever.
         """
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url, prepared.body = method, url, data
@@ -76,7 +77,7 @@ class Client(APIClient):
             try:
                 return self._exchange(prepared, stream=stream)
             except (requests.RequestException, urllib3.exceptions.ProtocolError) as error:
-                # An idle connection may be closed at any time, by the proxy; a GET can be sent again.
+                # The proxy may close an idle connection at any time; a GET can be sent again.
                 if method != "GET" or not current.get().reused or not isinstance(_innermost(error), ConnectionError):
                     raise
             return self._exchange(prepared, stream=stream)
@@ -95,42 +96,42 @@ class Client(APIClient):
         )
         answer = _BUILDER.build_response(prepared, raw)
         if not stream:
-            _ = answer.content  # read now, while the call's limits hold
+            _ = answer.content  # read it now, while the call's limits apply
         return answer
 
     def _raise_for_status(self, response: requests.Response) -> None:
-        """Refuse everything but success. The SDK's own fails itself over an error that is no JSON object."""
+        """Refuse everything but success. The SDK's own method fails on an error that is not a JSON object."""
         if response.status_code // 100 != http.client.OK // 100:
             with _plain_errors():
                 raise RefusedError(current.get().subject, response.status_code, response.content)
 
     def answer(self, path: str, query: Query, *, stream: bool = False) -> requests.Response:
-        """GET what the SDK's own methods spoil: logs and events.
+        """GET what the SDK's own methods damage: logs and events.
 
-        `logs` inspects the container first, each time, takes a time only as a float, which cannot hold nanoseconds, and
-        drops the tag that says whether a line is of stdout or of stderr. `events` takes a broken answer for a whole one
-        and reads the end of a stream from its status, once it is asked for the first event.
+        `logs` inspects the container each time, takes a time only as a float, which cannot hold nanoseconds, and drops
+        the tag of stdout or stderr. `events` takes a broken answer for a complete one, and detects the end of a stream
+        by its status only when the first event is read.
         """
         response = self.get(self._target(path), params=dict(query), stream=stream)
         self._raise_for_status(response)
         return response
 
     def read_some(self, answer: requests.Response) -> bytes:
-        """Return what has come of a stream, waiting for something; b"" at its end.
+        """Return the data that has come of a stream, or wait for some; b"" at its end.
 
-        Not the SDK's iterator, which takes a stream that broke off for one that ended.
+        It replaces the SDK's iterator, which takes a broken stream for one that ended.
 
         Raises:
-            OSError: the stream was broken off.
+            OSError: the stream broke off.
         """
         with _plain_errors():
             return bytes(answer.raw.read1(_READ_BYTES))
 
     def exec_output(self, exec_id: str) -> bytes:
-        """Run what exec_create made, and return its output in frames.
+        """Run a command of exec_create, and return its output in frames.
 
-        `exec_start` asks for an upgraded connection, waits on it without a time-out, and loses what came in one packet
-        with the header.
+        `exec_start` of the SDK asks for an upgraded connection, waits on it without a time-out, and loses data that
+        came in one packet with the header.
         """
         wanted, headers = json.dumps({"Detach": False, "Tty": False}), {"Content-Type": "application/json"}
         response = self.post(self._target(f"/exec/{quote(exec_id)}/start"), data=wanted, headers=headers)
@@ -138,7 +139,7 @@ class Client(APIClient):
         return bytes(response.content)
 
     def restart_container(self, container: str) -> None:
-        """Restart with the container's own grace period: `restart` of the SDK would put ten seconds in its place."""
+        """Restart with the container's own grace period; the SDK's `restart` would replace it by ten seconds."""
         self._raise_for_status(self.post(self._target(f"/containers/{quote(container)}/restart")))
 
     def _target(self, path: str) -> str:
@@ -150,12 +151,12 @@ class Client(APIClient):
         self._pool.close()
 
     def cut(self) -> None:
-        """End every call that is under way, and refuse all that come."""
+        """Cancel every call under way, and refuse all later ones."""
         self._sockets.cut()
 
 
 class _Connection(UnixHTTPConnection):
-    """A connection, kept alive between calls, whose socket obeys the current call."""
+    """A connection, kept alive between calls, whose socket keeps the limits of the current call."""
 
     def __init__(self, sockets: OpenSockets, path: str) -> None:
         super().__init__(_URL, path)
@@ -181,7 +182,7 @@ class _Pool(UnixHTTPConnectionPool):
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Raise what went wrong on the socket, out of the three wrappings that it gets on its way."""
+    """Raise the original error of the socket, without the three exceptions that wrap it."""
     try:
         yield
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:

@@ -1,12 +1,12 @@
-"""A container's counters as the engine tells them, and the formulas of `docker stats`. Pure.
+"""A container's counters in the engine's form, and the formulas of `docker stats`. Pure.
 
-What the recorded payloads teach: a stopped container answers stats with 200 and empty bodies, host networking has no
-`networks`, the block I/O list may be null and writes its verbs in upper case under cgroup v1, and a counter that has
-no limit says 2^64-1.
+The recorded payloads show four special cases. A stopped container answers with status 200 and empty bodies. Host
+networking has no `networks`. The block I/O list may be null, and under cgroup v1 it has its verbs in upper case. A
+counter without a limit is 2^64-1.
 
-One-shot readings carry no earlier sample of their own, so the rates are made of two readings in a row. The caller
-keys readings by (container, StartedAt); a counter that runs backwards all the same means a restart that nobody has
-told us of yet, and gives no rate at all rather than a wrong one.
+A one-shot reading has no earlier sample, so rates come from two readings in a row. The caller keys readings by
+(container, StartedAt). If a counter runs backwards all the same, the container has restarted and the monitor does not
+know it yet. Then there is no rate, because it would be wrong.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from sidecar.engine.fields import Payload, label, maybe_whole, record, records, 
 from sidecar.model.observation import NetworkInterface, Stats, StatsReading
 
 _INTERFACE_COUNTERS = tuple(field.name for field in fields(NetworkInterface))[1:]  # by Docker's own names
-_UNLIMITED = 1 << 62  # cgroup v1 writes "no limit" as a number close to 2^63, v2 as one close to 2^64
+_UNLIMITED = 1 << 62  # cgroup v1 writes "no limit" as a number near 2^63, v2 as one near 2^64
 
 
 def figures(before: StatsReading | None, now: StatsReading) -> Stats:
-    """Make the figures of one container from its latest reading and the one before, if there is one."""
+    """Calculate the figures of one container from its latest reading and the one before, if there is one."""
     working_set = now.memory_working_set_bytes
     limit = now.memory_limit_bytes
     return Stats(
@@ -39,12 +39,12 @@ def figures(before: StatsReading | None, now: StatsReading) -> Stats:
 
 
 def restarted(before: StatsReading, now: StatsReading) -> bool:
-    """Return whether the processor counter ran backwards: a new process tree counts from zero."""
+    """Return whether the CPU counter ran backwards: a new process tree counts from zero."""
     return now.cpu_total_ns < before.cpu_total_ns
 
 
 def _cpu_percent(before: StatsReading, now: StatsReading) -> float | None:
-    """100 is one core; 0 when the container did nothing; None when the two readings allow no answer."""
+    """Return the CPU share: 100 is one core, 0 is idle; None if the two readings give no answer."""
     if before.system_cpu_ns is None or now.system_cpu_ns is None:
         return None
     system_ns = now.system_cpu_ns - before.system_cpu_ns
@@ -55,7 +55,7 @@ def _cpu_percent(before: StatsReading, now: StatsReading) -> float | None:
 
 
 def _throttled_percent(before: StatsReading, now: StatsReading) -> float | None:
-    """Share of the scheduler's periods in which the container was held back; None where no quota is set."""
+    """Return the share of the scheduler's periods in which the container was throttled; None without a quota."""
     periods = now.cpu_periods - before.cpu_periods
     throttled = now.cpu_throttled_periods - before.cpu_throttled_periods
     if periods < 0 or throttled < 0 or now.cpu_periods == 0:
@@ -64,10 +64,10 @@ def _throttled_percent(before: StatsReading, now: StatsReading) -> float | None:
 
 
 def counters(payload: Payload) -> StatsReading | None:
-    """Read `GET /containers/{id}/stats`; None when the container does not run.
+    """Read `GET /containers/{id}/stats`; None if the container does not run.
 
     Raises:
-        OddAnswerError: it is not what Docker answers.
+        OddAnswerError: it is not in the form that Docker documents.
 
     """
     read_at = docker_time(payload.get("read"))
@@ -90,7 +90,7 @@ def counters(payload: Payload) -> StatsReading | None:
         cpu_periods=whole(throttling.get("periods"), "periods"),
         cpu_throttled_periods=whole(throttling.get("throttled_periods"), "throttled_periods"),
         memory_usage_bytes=used,
-        # The first name of each is cgroup v1's, where the total_ ones count child groups too.
+        # The first name is cgroup v1's, where the total_ ones count child groups too.
         memory_reclaimable_bytes=whole(kept.get("total_inactive_file", kept.get("inactive_file")), "inactive_file"),
         memory_limit_bytes=_bounded(maybe_whole(memory.get("limit"), "memory limit")),
         network_rx_bytes=sum(interface.rx_bytes for interface in interfaces),

@@ -1,4 +1,4 @@
-"""What a manager of the Swarm knows: nodes, services, tasks."""
+"""Reads nodes, services and tasks from a manager of the Swarm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sidecar.engine.docker_engine import DockerEngine
 from sidecar.engine.labels import STACK_LABEL
 
 MONITOR = "monitor"
-_NO_ADDRESS = frozenset({"", "0.0.0.0", "127.0.0.1", "::"})  # noqa: S104  what a node says that does not know better
+_NO_ADDRESS = frozenset({"", "0.0.0.0", "127.0.0.1", "::"})  # noqa: S104  reported by a node without an address
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class NodeFacts:
 
     @property
     def takes_tasks(self) -> bool:
-        """Whether Swarm may place a task there now."""
+        """Return whether Swarm may place a task there now."""
         return self.state == "ready" and self.availability == "active"
 
 
 @dataclass(frozen=True)
 class ServiceFacts:
-    """One service: its name without the stack's, the image and the replicas asked for (None: one a node).
+    """One service: its name without the stack's, its image and its number of replicas (None: one on each node).
 
-    `made_of` changes with anything that a task of it is made of.
+    `made_of` changes with every part that its tasks are made of.
     """
 
     name: str
@@ -61,7 +61,7 @@ class ServiceFacts:
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """One task: a container that is to be, is, or was. `desired` is running, or shutdown for one that was replaced."""
+    """One task: a planned, running or past container. `desired` is running, or shutdown if it was replaced."""
 
     id: str
     service: str
@@ -79,7 +79,7 @@ class TaskFacts:
 
 @dataclass(frozen=True)
 class SwarmState:
-    """The Swarm as its manager sees it at one moment, as far as one stack is concerned."""
+    """The Swarm as its manager sees it at one moment, for one stack."""
 
     nodes: tuple[NodeFacts, ...]
     services: tuple[ServiceFacts, ...]
@@ -90,48 +90,48 @@ class SwarmState:
         return next((node for node in self.nodes if node.id == node_id), None)
 
     def wanted(self, service: str) -> tuple[TaskFacts, ...]:
-        """Return the tasks of a service that Swarm wants to run."""
+        """Return the tasks of a service that Swarm is to run."""
         return tuple(task for task in self.tasks if task.service == service and task.desired == "running")
 
     def running(self, service: str) -> tuple[TaskFacts, ...]:
-        """Return the tasks of a service that run."""
+        """Return the running tasks of a service."""
         return tuple(task for task in self.wanted(service) if task.state == "running")
 
     def home(self, service: str) -> NodeFacts | None:
-        """Return the node that the one running task of a service is on."""
+        """Return the node on which the one task of a service runs."""
         return next((self.node(task.node_id) for task in self.running(service)), None)
 
 
 class Manager:
-    """Reads the Swarm from one of its managers."""
+    """Reads the Swarm through one of its managers."""
 
     def __init__(self, engine: DockerEngine) -> None:
         self._engine = engine
 
     def check(self) -> None:
-        """Refuse an engine that is no manager.
+        """Check that the engine is a manager.
 
         Raises:
-            StackError: it is in no Swarm, or a worker of one.
+            StackError: the engine is in no Swarm, or is a worker of one.
 
         """
         swarm = self._engine.info().get("Swarm") or {}
         if swarm.get("LocalNodeState") != "active":
             raise StackError(
-                f"this engine is in no Swarm (it is {swarm.get('LocalNodeState') or 'too old for one'})",
+                f"this Docker engine is in no Swarm (it is {swarm.get('LocalNodeState') or 'too old for Swarm'})",
                 where=str(self._engine.socket_path),
-                fix="docker swarm init, then on each other machine the `docker swarm join` that it prints",
+                fix="run docker swarm init, then on each other machine the `docker swarm join` that it prints",
             )
         if not swarm.get("ControlAvailable"):
             others = ", ".join(str(manager.get("Addr", "?")) for manager in swarm.get("RemoteManagers") or [])
             raise StackError(
-                "this engine is a worker of the Swarm",
-                wanted="one of its managers",
+                "this Docker engine is a worker of the Swarm",
+                wanted="a manager",
                 fix=f"run this on a manager{f' ({others})' if others else ''}",
             )
 
     def own_node(self) -> str:
-        """Return the id of the node that this manager is."""
+        """Return the id of this manager's node."""
         return str((self._engine.info().get("Swarm") or {}).get("NodeID") or "")
 
     def fleet(self, stack: str) -> SwarmState:
@@ -164,7 +164,7 @@ def _node(document: Mapping[str, Any]) -> NodeFacts:
 
 
 def _address(status: Mapping[str, Any], manager: Mapping[str, Any]) -> str:
-    """Where a node is: a manager may call itself 0.0.0.0, and then the address of its raft port says it."""
+    """Return the address of a node. If a manager reports 0.0.0.0, the address of its raft port is right."""
     own = str(status.get("Addr") or "")
     return own if own not in _NO_ADDRESS else str(manager.get("Addr") or "").rpartition(":")[0].strip("[]") or own
 
@@ -212,12 +212,12 @@ def _task(document: Mapping[str, Any], names: Mapping[str, str]) -> TaskFacts:
 
 
 def _made_of(template: Mapping[str, Any]) -> str:
-    """Return a mark of what a task is made of: image, environment, files, and how often it was told to begin anew."""
+    """Return a fingerprint of what a task is made of: image, environment, files, and the count of forced updates."""
     parts = [template.get("ContainerSpec"), template.get("ForceUpdate")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def spread(fleet: SwarmState, service: str) -> Sequence[tuple[str, int]]:
-    """Return how many tasks of a service run on each node, for those that have any."""
+    """Return how many tasks of a service run on each node that has some."""
     places = ((task.node_id, fleet.node(task.node_id)) for task in fleet.running(service))
     return sorted(Counter(node.name if node else node_id[:12] for node_id, node in places).items())

@@ -1,7 +1,7 @@
-"""What the Docker SDK's own socket lacks: an end to every wait, a limit to every answer, and a way to end both at once.
+"""Adds to the Docker SDK's socket: an end to every wait, a limit to every answer, and a way to cancel both at once.
 
-A socket's time-out is of one wait: an answer that comes in drops, or without end, would hold its caller for ever. The
-SDK can cut a stream (CancellableStream.close), but only one whose header has come.
+A socket's time-out is for one wait. An answer that drips, or has no end, would hold its caller for ever. The SDK can
+cut a stream (CancellableStream.close), but only after its header has come.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from sidecar.common.text import clean
 if TYPE_CHECKING:  # exists for the type checker only
     from _typeshed import WriteableBuffer
 
-MOST_BYTES = 8 << 20  # a list of a thousand containers is smaller; an answer without end must not fill the memory
+MOST_BYTES = 8 << 20  # a list of a thousand containers is smaller; an endless answer must not fill the memory
 _MOST_REASON_BYTES = 4096
 _HEADER_BYTES = 8  # stream number, three zeros, length as four big-endian bytes
 _STDOUT, _STDERR = 1, 2
 _MOST_FRAME_BYTES = 1 << 20  # the engine cuts lines at 16 KiB; more than this is not a frame
-_STOPPED = "told to stop"
+_STOPPED = "the call was cancelled"
 
 
 class RefusedError(EngineError):
-    """The engine, or the proxy before it, answered with a status that is no success; `reason` is its own sentence."""
+    """The engine, or the proxy before it, answered with an error status; `reason` is its own sentence."""
 
     def __init__(self, subject: str, status: int, body: bytes) -> None:
         self.status, self.reason = status, _reason(body[:_MOST_REASON_BYTES])
@@ -39,15 +39,15 @@ class RefusedError(EngineError):
 
 
 class BrokenAnswerError(OSError):
-    """The answer ended before its end, or is no HTTP."""
+    """The answer stopped before its end, or is not HTTP."""
 
 
 class Call:
-    """One request: what it is about, how long and how large its answer may be, and the socket that it is on."""
+    """One request: its subject, the limits of time and size, and its socket."""
 
     def __init__(self, subject: str, seconds: float, most_bytes: int = MOST_BYTES) -> None:
         self.subject, self.seconds = subject, seconds
-        self.reused = False  # whether the other side may have closed the connection before it was asked
+        self.reused = False  # whether the other side may have closed the connection earlier
         self._deadline: float | None = time.monotonic() + seconds
         self._most_bytes, self._bytes = most_bytes, 0
         self._socket: CallSocket | None = None
@@ -58,7 +58,7 @@ class Call:
         """Take a socket for this request.
 
         Raises:
-            OSError: the call was cut before it began.
+            OSError: the call was cancelled before it began.
         """
         with self._guard:
             if self._is_cut:
@@ -67,27 +67,27 @@ class Call:
         link.call = self
 
     def check(self, size_bytes: int = 0) -> None:
-        """Count bytes that have come, and refuse to wait for more once the time is over or the answer too long.
+        """Count received bytes, and check that time and size are within the limits.
 
         Raises:
-            OSError: it is.
+            OSError: they are not.
         """
         if self._deadline is None:
             return
         self._bytes += size_bytes
         if self._bytes > self._most_bytes:
-            raise OSError(f"an answer of more than {self._most_bytes >> 20} MiB")
+            raise OSError(f"the answer has more than {self._most_bytes >> 20} MiB")
         if time.monotonic() > self._deadline:
-            raise TimeoutError("no whole answer in time")
+            raise TimeoutError("no complete answer in time")
 
     def go_on_without_end(self) -> None:
-        """Lift the limits: the header of a stream has come, and from here on silence is normal, for days."""
+        """Lift the limits: the header of a stream has come, and from now on silence is normal, for days."""
         self._deadline = None
         if self._socket is not None:
             self._socket.settimeout(None)
 
     def cut(self) -> None:
-        """End the call at once and for good, from any thread: whoever waits in it gets an end or an error."""
+        """Cancel the call at once and for good, from any thread: a thread that waits in it gets an end or an error."""
         with self._guard:
             self._is_cut = True
             if self._socket is not None:
@@ -95,12 +95,12 @@ class Call:
 
 
 class CallSocket(socket.socket):
-    """A unix socket that obeys the call it serves."""
+    """A unix socket that keeps the limits of its call."""
 
     call: Call | None = None
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0, /) -> int:
-        """Receive within the limits (called by http.client)."""
+        """Receive within the limits (http.client calls this)."""
         if self.call is None:
             return super().recv_into(buffer, nbytes, flags)
         self.call.check()
@@ -110,13 +110,13 @@ class CallSocket(socket.socket):
         return size
 
     def cut(self) -> None:
-        """Wake whoever waits on this socket, with an end."""
+        """Wake a thread that waits on this socket, with an end of file."""
         with suppress(OSError):
             self.shutdown(socket.SHUT_RDWR)
 
 
 class OpenSockets:
-    """Opens the engine's socket, and can cut all connections at once."""
+    """Opens the engine's socket, and can cancel all connections at once."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -128,7 +128,7 @@ class OpenSockets:
         """Open a connection for the current call.
 
         Raises:
-            OSError: there is no engine, or everything was cut.
+            OSError: there is no engine, or everything was cancelled.
         """
         call = current.get()
         link = CallSocket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -149,7 +149,7 @@ class OpenSockets:
             self._open.add(link)
 
     def cut(self) -> None:
-        """End every call that is under way, and refuse all that come."""
+        """Cancel every call under way, and refuse all later ones."""
         with self._guard:
             self._is_cut = True
             for link in self._open:
@@ -160,7 +160,7 @@ current: ContextVar[Call] = ContextVar("current")  # the call that this thread m
 
 
 def _reason(body: bytes) -> str:
-    """Return what the engine says of a refusal, in one line."""
+    """Return the engine's reason for a refusal, in one line."""
     text = body.decode("utf-8", "replace")
     with suppress(ValueError, RecursionError):
         document = json.loads(text)
@@ -169,7 +169,7 @@ def _reason(body: bytes) -> str:
 
 
 class NotALogError(Exception):
-    """The bytes are no log stream of the engine."""
+    """The bytes are not a log stream of the engine."""
 
 
 def demultiplex(body: bytes) -> bytes:
@@ -185,14 +185,14 @@ def demultiplex(body: bytes) -> bytes:
             parts.append(body[start:position])
     except NotALogError:
         return b"".join(parts) or body
-    return b"".join([*parts, body[position + _HEADER_BYTES :]])  # with what came of a frame that was cut off
+    return b"".join([*parts, body[position + _HEADER_BYTES :]])  # with the received part of a frame that was cut off
 
 
 def frames(buffer: bytes) -> Iterator[tuple[int, int, int]]:
-    """Give the stream, the start and the end of each whole frame: an output of two streams comes in such.
+    """Yield the stream, the start and the end of each whole frame. An output of two streams consists of frames.
 
     Raises:
-        NotALogError: these are no frames.
+        NotALogError: the bytes are not frames.
     """
     position = 0
     while position + _HEADER_BYTES <= len(buffer):

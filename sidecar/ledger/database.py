@@ -311,8 +311,8 @@ def _connect(path: Path, inode: int) -> _Reader:
     """Open for reading, in the first way that works here.
 
     A file in WAL mode that was closed cleanly has no WAL and no shared memory. A reader must create them, so it opens
-    the file for writing. If the folder is not writable, an existing shared memory is enough. If there is none, nobody
-    writes now, and the file is read once as it is.
+    the file for writing. If the folder is not writable, an existing shared memory is enough. Without one, nobody writes
+    now, and the file is read once as it is.
     """
     for way in ("mode=rw", "mode=ro"):
         with suppress(sqlite3.OperationalError):

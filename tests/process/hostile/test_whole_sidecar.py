@@ -17,10 +17,10 @@ from tests.process.hostile.whole_sidecar import Vigil, WholeSidecar, eventually
 ODD = box_id(3)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
 STATS: dict[str, Bent] = {
-    "odd: memory_stats is": body({"read": "2026-11-22T08:15:28Z", "memory_stats": [1]}),
+    "invalid: memory_stats is": body({"read": "2026-11-22T08:15:28Z", "memory_stats": [1]}),
     "not JSON": body(b"[" * 200_000),
     "begins with": raw(b"\x16\x03\x01 garbage\r\n\r\n"),
-    "no whole answer in time": dripping(HEAD, b" ", 0.3),
+    "no complete answer in time": dripping(HEAD, b" ", 0.3),
     "more than 1 MiB": dripping(HEAD, b" " * (1 << 20), 0),
     "status 500: boom": body(b"\x1b[31mboom", 500),
 }

@@ -276,4 +276,4 @@ def test_an_answer_that_never_gets_to_its_end_of_header_is_given_up(path: Path, 
         threading.Thread(target=drip, args=(link,), daemon=True).start()
         (down,) = heard.wait_for(StreamDown)
         link.close()
-    assert "no whole answer in time" in down.why
+    assert "no complete answer in time" in down.why

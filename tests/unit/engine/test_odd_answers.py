@@ -41,7 +41,7 @@ def changed(payload: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_a_figure_that_is_none_is_named(path: str, name: str, value: Any) -> None:
-    with pytest.raises(OddAnswerError, match=f"odd: {name} is .*expected: a whole number"):
+    with pytest.raises(OddAnswerError, match=f"invalid: {name} is .*expected: a whole number"):
         counters(changed(recorded("v2/stats_one_shot"), path, value))
 
 

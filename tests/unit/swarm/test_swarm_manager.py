@@ -123,10 +123,10 @@ def test_nodes_services_and_tasks_are_read(manager: Manager, fake: FakeEngine) -
 @pytest.mark.parametrize(
     ("swarm", "line"),
     [
-        ({"LocalNodeState": "inactive"}, "this engine is in no Swarm .it is inactive.*docker swarm init"),
+        ({"LocalNodeState": "inactive"}, "this Docker engine is in no Swarm .it is inactive.*docker swarm init"),
         (
             {"LocalNodeState": "active", "ControlAvailable": False, "RemoteManagers": [{"Addr": "10.9.0.1:2377"}]},
-            r"is a worker of the Swarm; expected: one of its managers .*10\.9\.0\.1:2377",
+            r"is a worker of the Swarm; expected: a manager .*10\.9\.0\.1:2377",
         ),
     ],
     ids=["no swarm", "a worker"],

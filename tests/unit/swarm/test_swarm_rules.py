@@ -129,7 +129,10 @@ def silent() -> ClusterEvidence:
 
 CASES = {
     "no-manager": lambda: replace(
-        well(), fleet=SwarmState((), (), ()), refused="this engine is in no Swarm", refused_fix="docker swarm init"
+        well(),
+        fleet=SwarmState((), (), ()),
+        refused="this Docker engine is in no Swarm",
+        refused_fix="docker swarm init",
     ),
     "node-down": down,
     "stack-not-deployed": lambda: replace(changed(well(), services=(), tasks=()), nodes=(), registered=None),
