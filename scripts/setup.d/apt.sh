@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034  # shared variables: scripts/setup sources all of these files
-# apt through a private configuration: its own lists, sources and pins, so that the machine's stay byte for byte as they are.
+# apt with a private configuration: its own lists, sources and pins. The machine's own files stay unchanged.
 
 apt_dir() { printf '%s' "$state/apt"; }
 
-# debian_mirrors [-security]: the mirror URIs of this machine's own release, as apt itself reads its sources. It is asked what
-# an update would fetch, because a fresh machine has no lists yet from which `indextargets` could tell.
+# debian_mirrors [-security]: the mirror URIs of this machine's own release, as apt itself reads its sources. They come from
+# the URIs of an update, because a fresh machine has no lists for `indextargets` yet.
 debian_mirrors() {
     apt-get update --print-uris | sed -nE "s#^'(.*)/dists/$host_codename${1:-}/InRelease'.*#\1/#p" | sort -u
 }
@@ -29,14 +29,14 @@ apt_private() {
         -o APT::Sandbox::User=root -o Dpkg::Options::=--force-confold "$@"
 }
 
-# Lists of this release, and of the next one at a priority at which only what is named is taken from it.
+# Lists of this release, and of the next release with a low priority: only named packages come from that one.
 apt_update() {
     local dir
     dir=$(apt_dir)
     mkdir -p "$dir"/{sources,preferences,lists/partial,cache/archives/partial}
     if [[ $host_id == debian ]]; then
         debian_sources "$host_codename" >"$dir/sources/own.list"
-        [[ -s $dir/sources/own.list ]] || { echo "no Debian mirror for $host_codename in this machine's apt settings"; return 1; }
+        [[ -s $dir/sources/own.list ]] || { echo "this machine's apt settings have no Debian mirror for $host_codename"; return 1; }
         [[ -z ${next_suite:-} ]] || debian_sources "$next_suite" | grep -v -e -updates -e -security >"$dir/sources/next.list"
         printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' "${next_suite:-none}" >"$dir/preferences/next"
     else
@@ -51,5 +51,5 @@ apt_install() {
     apt_private install --no-install-recommends "$@"
 }
 
-# Lists grow old: a later set-up fetches its own.
+# Lists become outdated: a later set-up fetches new ones.
 apt_forget() { "${as_root[@]}" rm -rf "$(apt_dir)"; }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034  # shared variables: scripts/setup sources all of these files
-# The image that ours are built from: the public one where it can be had, else the same Debian from this machine's own mirror.
+# The base image of the kit's images: the public one if a registry has it, else the same Debian from this machine's mirror.
 
 public_base=debian:trixie-slim own_base=locust-kit/base:trixie
 
-# What .env says, for the one setting that set-up needs from it.
+# BASE_IMAGE from the environment or .env: the only setting that set-up needs.
 base_wanted() {
     [[ -z ${BASE_IMAGE:-} ]] || { printf '%s' "$BASE_IMAGE"; return; }
     [[ ! -r $root/.env ]] || sed -nE 's/^BASE_IMAGE=["'\'']?([^"'\'' ]+).*/\1/p' "$root/.env" | tail -n 1
@@ -13,7 +13,7 @@ base_wanted() {
 preflight_base() {
     local wanted
     wanted=$(base_wanted)
-    plan "Base image" "${wanted:-$public_base, or where no registry answers the same Debian from this machine, as $own_base}"
+    plan "Base image" "${wanted:-$public_base; if no registry answers: $own_base, the same Debian, built on this machine}"
 }
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
@@ -36,11 +36,11 @@ base_make() {
     printf '%s\n' "$wanted" >"$state/base-image"
 }
 
-# A minimal Debian under our own name. The mirror is used, and then forgotten: no source stays in the image.
+# A minimal Debian under our own name. No package source stays in the image.
 base_bootstrap() {
     [[ $host_id == debian ]] ||
-        { echo "no registry gives $public_base, and only a Debian machine can build it → set BASE_IMAGE in .env"; return 1; }
-    [[ -n $root_way ]] || { echo "building a base image needs root or sudo"; return 1; }
+        { echo "no registry has $public_base, and only a Debian machine can build it → set BASE_IMAGE in .env"; return 1; }
+    [[ -n $root_way ]] || { echo "this machine must build a base image, which needs root or sudo"; return 1; }
     command -v mmdebstrap >/dev/null || apt_install mmdebstrap
     # shellcheck disable=SC2016  # the hook's own variables
     debian_sources trixie | "${as_root[@]}" mmdebstrap --mode=root --variant=minbase \

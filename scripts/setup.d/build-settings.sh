@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034  # shared variables: scripts/setup sources all of these files
-# How this machine reaches its package indexes, written as secret files for the image builds. They reach no layer.
-# A file is empty where there is nothing to say: a missing secret file fails a build.
+# This machine's settings for package indexes, as secret files for the image builds. No image layer contains them.
+# A file without settings is empty, because a missing secret file fails a build.
 
 build_settings_write() {
     local dir=$state/build bundle
@@ -24,7 +24,7 @@ build_settings_write() {
     chmod 600 "$dir"/*
 }
 
-# pip's own settings, files and environment together; paths of this machine mean nothing inside a build and are left out.
+# pip's own settings, from files and environment. Paths of this machine are left out: a build cannot use them.
 pip_settings() {
     echo '[global]'
     "$root/.venv/bin/python" -m pip config list 2>/dev/null | sed 's/default-timeout/timeout/' |

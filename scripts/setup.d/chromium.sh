@@ -7,6 +7,6 @@ chromium_install() {
     if [[ $host_id == debian ]] && can_install; then
         apt_install chromium chromium-driver
     else
-        echo "no chromium with chromedriver here, and set-up installs them on Debian only; the tests of the page are skipped"
+        echo "chromium and chromedriver are missing, and set-up installs them on Debian only; the tests of the page are skipped"
     fi
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034  # shared variables: scripts/setup sources all of these files
-# Docker Engine, Compose and buildx: used as they are when new enough, installed when there are none, never upgraded.
+# Docker Engine, Compose and buildx: used if they are new enough, installed if they are missing, never upgraded.
 
 engine_wanted=25.0 compose_wanted=2.24
 docs="https://docs.docker.com/engine/install/"
@@ -21,40 +21,40 @@ preflight_engine() {
 
     if [[ -z $running && -z $installed ]]; then
         engine_plan=install
-        can_install || fail "no Docker Engine here, and $(why_not) → install Docker Engine ≥ $engine_wanted with Compose ≥ $compose_wanted and buildx: $docs"
+        can_install || fail "Docker Engine is not installed, and $(why_not) → install Docker Engine ≥ $engine_wanted with Compose ≥ $compose_wanted and buildx: $docs"
         engine_packages
-        plan "Docker Engine" "none → install, $root_way: ${packages[*]%/*}"
+        plan "Docker Engine" "not found → will be installed $root_way: ${packages[*]%/*}"
         [[ -z $next_suite ]] ||
-            plan "" "from Debian $next_suite, one by one: $host_codename's engine is 20.10. Your apt sources stay as they are."
+            plan "" "only these packages come from Debian $next_suite, because $host_codename has Docker 20.10; your apt sources do not change"
         return
     fi
     version_at_least "${running:-$installed}" $engine_wanted ||
-        fail "Docker Engine ${running:-$installed} is older than $engine_wanted, and is not upgraded for you → $docs"
+        fail "Docker Engine is ${running:-$installed}; expected: $engine_wanted or newer. Set-up does not upgrade it → $docs"
     [[ -n $compose ]] ||
-        fail "Docker Engine ${running:-$installed} is here but Compose is not → $(package_hint docker-compose docker-compose-v2)"
+        fail "Docker Engine ${running:-$installed} is installed, but Docker Compose is missing → $(package_hint docker-compose docker-compose-v2)"
     version_at_least "$compose" $compose_wanted ||
-        fail "Docker Compose $compose is older than $compose_wanted, and is not upgraded for you → $(package_hint docker-compose docker-compose-v2)"
+        fail "Docker Compose is $compose; expected: $compose_wanted or newer. Set-up does not upgrade it → $(package_hint docker-compose docker-compose-v2)"
     [[ -n $buildx ]] || fail "Docker's buildx is missing → $(package_hint docker-buildx docker-buildx)"
     if [[ -n $running ]]; then
         engine_plan=use
-        plan "Docker Engine" "$running, Compose $compose, buildx $buildx: used as they are"
+        plan "Docker Engine" "$running with Compose $compose and buildx $buildx: found, will be used"
     else
         engine_plan=start
-        [[ -n $root_way ]] || fail "Docker Engine $installed is installed but not running, and starting it needs root or sudo"
-        plan "Docker Engine" "$installed is installed but not running → start it, $root_way"
+        [[ -n $root_way ]] || fail "Docker Engine $installed is installed but not running → start it as root, then run \`make setup\` again"
+        plan "Docker Engine" "$installed is installed but not running → will be started $root_way"
     fi
 }
 
-# package_hint DEBIAN UBUNTU: the command that installs it here.
+# package_hint DEBIAN UBUNTU: the command that installs it on this machine.
 package_hint() {
     case $host_id in
-        debian) printf 'apt-get install %s (Debian 13 or newer; else the plugin from %s)' "$1" "$docs" ;;
+        debian) printf 'apt-get install %s (Debian 13 or newer; on older ones the plugin from %s)' "$1" "$docs" ;;
         ubuntu) printf 'apt-get install %s' "$2" ;;
         *) printf '%s' "$docs" ;;
     esac
 }
 
-# Which packages, and from which Debian: bookworm's own engine is 20.10, so the next stable's are picked one by one.
+# The packages and their Debian release. Bookworm has Docker 20.10, so single packages come from the next release.
 engine_packages() {
     local names=(docker.io docker-cli docker-compose docker-buildx)
     next_suite=''
@@ -95,7 +95,7 @@ wait_for_daemon() {
     return 1
 }
 
-# The init system first; then the init script; then, where its `ulimit` is forbidden (no CAP_SYS_RESOURCE), detached.
+# First the init system, then the init script. If that fails (its `ulimit` needs CAP_SYS_RESOURCE), start dockerd detached.
 daemon_start() {
     if [[ -d /run/systemd/system ]]; then
         "${as_root[@]}" systemctl enable --now docker
@@ -105,19 +105,19 @@ daemon_start() {
     if "${as_root[@]}" service docker start && wait_for_daemon 10; then
         return 0
     fi
-    echo "service docker start did not bring it up; starting dockerd detached, log in /var/log/dockerd.log"
+    echo "\`service docker start\` failed; starting dockerd directly, with its log in /var/log/dockerd.log"
     "${as_root[@]}" sh -c 'setsid nohup dockerd >>/var/log/dockerd.log 2>&1 </dev/null &'
     wait_for_daemon 60 || { tail -n 8 /var/log/dockerd.log; return 1; }
 }
 
-# What was installed is new enough, and this user may use it.
+# The installed versions are new enough, and this user may use Docker.
 engine_verify() {
     local answer
     answer=$(engine_get /version "$(command -v python3 || true)")
     [[ $answer != denied ]] ||
-        fail "Docker is ready; you were added to the group docker, which counts from your next login → log in again (or \`newgrp docker\`), then \`make setup\`"
+        fail "Docker is installed, and you are now in the group docker, from your next login on → log in again (or \`newgrp docker\`), then run \`make setup\`"
     version_at_least "$(json_version <<<"$answer")" $engine_wanted ||
-        fail "the engine answers '$(json_version <<<"$answer")'; expected ≥ $engine_wanted → $docs"
+        fail "Docker Engine is '$(json_version <<<"$answer")'; expected: $engine_wanted or newer → $docs"
     version_at_least "$(cli_version docker compose version --short)" $compose_wanted ||
-        fail "Compose is '$(cli_version docker compose version --short)'; expected ≥ $compose_wanted → $docs"
+        fail "Docker Compose is '$(cli_version docker compose version --short)'; expected: $compose_wanted or newer → $docs"
 }

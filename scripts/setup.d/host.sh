@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034  # shared variables: scripts/setup sources all of these files
-# Which machine this is, and how to become root on it.
+# This machine, and the way to become root on it.
 
 preflight_host() {
     host_id=unknown host_codename='' host_name=$(uname -s)
@@ -19,17 +19,17 @@ preflight_host() {
     else
         as_root=() root_way=""
     fi
-    plan "Machine" "$host_name, $(uname -m), $(getconf _NPROCESSORS_ONLN) processors"
+    plan "Machine" "$host_name, $(uname -m), $(getconf _NPROCESSORS_ONLN) CPUs"
 }
 
-# True when packages can be installed here: Debian or Ubuntu, and a way to be root.
+# True if set-up can install packages: Debian or Ubuntu, with root or sudo.
 can_install() { [[ $host_id =~ ^(debian|ubuntu)$ && -n $root_way ]] && command -v apt-get >/dev/null; }
 
-# why_not: the reason can_install is false, in a few words.
+# why_not: a few words on why can_install is false.
 why_not() {
     if [[ ! $host_id =~ ^(debian|ubuntu)$ ]]; then
-        printf 'set-up installs on Debian and Ubuntu only, this is %s' "$host_name"
+        printf 'set-up installs packages on Debian and Ubuntu only, not on %s' "$host_name"
     else
-        printf 'set-up needs root or sudo to install it'
+        printf 'set-up needs root or sudo to install packages'
     fi
 }

@@ -5,7 +5,7 @@
 prometheus_fetch() {
     local dir=$state/prometheus
     if command -v prometheus promtool >/dev/null || [[ -x $dir/usr/bin/promtool ]]; then return 0; fi
-    can_install || { echo "no Prometheus here, and $(why_not); its test is skipped"; return 0; }
+    can_install || { echo "Prometheus is missing, and $(why_not); its test is skipped"; return 0; }
     [[ -d $(apt_dir)/lists ]] || apt_update
     rm -rf "$dir.new"
     mkdir -p "$dir.new"

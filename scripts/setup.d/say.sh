@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034  # shared variables: scripts/setup sources all of these files
-# Talking to the person: plan lines, timed steps, and the one-line failure.
+# Output: plan lines, timed steps, and the one-line failure.
 
 say() { printf '%s\n' "$*"; }
 
-# plan WHAT FOUND: one row of the pre-flight table.
+# plan WHAT FOUND: one row of the table of checks.
 plan() { printf '  %-16s %s\n' "$1" "$2"; }
 
-# fail LINE: the one line that says what this machine needs.
+# fail LINE: one line with what this machine needs.
 fail() {
     printf 'setup: %s\n' "$*" >&2
     exit 2
@@ -31,7 +31,7 @@ step() {
         printf 'failed after %s s\n' $((SECONDS - began))
         tail -n 15 "$log" >&2
         rm -f "$log"
-        fail "$what failed; the lines above say why. What is done stays done: run \`make setup\` again when it is mended."
+        fail "$what failed; the lines above show why → fix it, then run \`make setup\` again. Finished steps are kept."
     fi
     printf '%s s\n' $((SECONDS - began))
     rm -f "$log"

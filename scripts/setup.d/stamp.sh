@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034  # shared variables: scripts/setup sources all of these files
-# The quick way out: a stamp of what set-up was made from, and one GET on the engine's socket.
+# The quick check: a stamp of set-up's inputs, and one GET on the engine's socket.
 
-# The socket of the engine that the docker CLI would use, as far as it is a unix socket.
+# The engine's socket of the docker CLI, if it is a unix socket.
 engine_socket() {
     case ${DOCKER_HOST:-} in
         unix://*) printf '%s' "${DOCKER_HOST#unix://}" ;;
@@ -10,7 +10,7 @@ engine_socket() {
     esac
 }
 
-# stamp_inputs PURPOSE: what a set-up for PURPOSE (use or test) is made from, as one number.
+# stamp_inputs PURPOSE: a checksum of the inputs of a set-up for PURPOSE (use or test).
 stamp_inputs() {
     local files=("$root"/scripts/setup "$root"/scripts/setup.d/*.sh "$root"/docker/monitor/requirements.txt)
     [[ $1 != test ]] || files+=("$root"/tests/requirements.txt)
@@ -28,7 +28,7 @@ stamp_write() {
     [[ $purpose != test ]] || stamp_inputs test >"$state/setup-test.stamp"
 }
 
-# engine_get PATH [PYTHON]: the body that the engine answers to GET PATH; "denied" without permission; nothing without engine.
+# engine_get PATH [PYTHON]: the engine's response body to GET PATH; "denied" without permission; empty without an engine.
 engine_get() {
     local python=${2:-}
     [[ -S $(engine_socket) ]] || return 0

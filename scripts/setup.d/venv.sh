@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034  # shared variables: scripts/setup sources all of these files
-# The host commands' own Python environment, from the pinned and hashed requirements that the sidecar's image uses too.
+# The Python environment of the host commands, from the pinned and hashed requirements of the monitor's image.
 
-# True when PYTHON is new enough and can make an environment.
+# True if PYTHON is new enough and can create an environment.
 python_is_good() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 find_python() {
@@ -19,11 +19,11 @@ preflight_venv() {
     local python
     python=$(find_python)
     if [[ -n $python ]]; then
-        plan "Python" "$("$python" -c 'import platform; print(platform.python_version())') → .venv for the host commands"
+        plan "Python" "$("$python" -c 'import platform; print(platform.python_version())') → .venv for the host commands will be created or updated"
     elif can_install; then
-        plan "Python" "none from 3.11 with venv → install python3 and python3-venv, $root_way; then .venv"
+        plan "Python" "no 3.11 or newer with venv → python3, python3-venv and .venv will be installed $root_way"
     else
-        fail "no Python ≥ 3.11 with venv, and $(why_not) → install python3 and its venv module"
+        fail "no Python 3.11 or newer with venv was found, and $(why_not) → install python3 and its venv module"
     fi
 }
 
@@ -31,7 +31,7 @@ venv_make() {
     local python
     [[ -n $(find_python) ]] || apt_install python3 python3-venv
     python=$(find_python)
-    [[ -n $python ]] || { echo "Python ≥ 3.11 with venv is still missing"; return 1; }
+    [[ -n $python ]] || { echo "Python 3.11 or newer with venv is still missing"; return 1; }
     if ! "$root/.venv/bin/python" -c '' 2>/dev/null; then
         rm -rf "$root/.venv"
         "$python" -m venv "$root/.venv"
@@ -39,7 +39,7 @@ venv_make() {
     "$root/.venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$root/docker/monitor/requirements.txt"
 }
 
-# The linters and test packages go into the same .venv, from a lock that agrees with the images' own.
+# The linters and test packages go into the same .venv, from a lock file that matches the images.
 test_tools() {
     "$root/.venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$root/tests/requirements.txt"
     command -v shellcheck >/dev/null || { can_install && apt_install shellcheck; }
