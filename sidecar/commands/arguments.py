@@ -1,7 +1,7 @@
-"""The arguments that the locustfile adds: NAME=VALUE and ARGS of `run`, held against what the master knows. Pure.
+"""The arguments that the locustfile adds: NAME=VALUE and ARGS of `run`, checked against the master's list. Pure.
 
-The plugin publishes them and reads the values with their own types. A master without it gets the texts as Locust's
-own page sends them, defaults included: Locust keeps the last value that anybody sent.
+The plugin publishes them, and reads the values with their own types. A master without the plugin gets the texts in the
+form of Locust's own page, defaults included, because Locust keeps the last value that anybody sent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Texts = Mapping[str, str | list[str]]
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument, as the plugin's status or the master's page describes it; `value` is that of the last run."""
+    """One argument from the plugin's status or the master's page; `value` is its value in the last run."""
 
     name: str
     kind: str = "text"
@@ -47,10 +47,10 @@ class Argument:
     flags: Mapping[str, str | None] = field(default_factory=dict)
 
     def read(self, text: str | list[str]) -> Any:  # noqa: ANN401  of the argument's own type
-        """Return the value of a text, as far as it can be read here; what a type of the user's own takes, stays a text.
+        """Return the value of a text. A text for a type of the user's own stays a text.
 
         Raises:
-            SettingError: the argument cannot have it.
+            SettingError: the argument cannot have the value.
 
         """
         if self.is_multiple:
@@ -75,12 +75,12 @@ class Argument:
         return SettingError(f"{self.name} {seen}", wanted=wanted)
 
     def shown(self, value: Any) -> Any:  # noqa: ANN401  the same
-        """Return a value as a report may hold it."""
+        """Return a value without secrets, for a report."""
         return MASK if self.is_secret else value
 
 
 def known(status: Mapping[str, Any], page: Mapping[str, Any]) -> tuple[Argument, ...]:
-    """Return the arguments that the plugin publishes; without it those that the master's page shows."""
+    """Return the arguments that the plugin publishes, or without the plugin the arguments of the master's page."""
     if "arguments" in status:
         return tuple(_published(row) for row in status["arguments"])
     return tuple(_of_page(name, row) for name, row in (page.get("extra_options") or {}).items())
@@ -108,10 +108,10 @@ def _of_page(name: str, row: Mapping[str, Any]) -> Argument:
 
 
 def asked(settings: Settings, arguments: Sequence[Argument]) -> Texts:
-    """Return the texts that this call gives, by argument; NAME=VALUE comes before ARGS.
+    """Return the texts of this call, by argument; NAME=VALUE has priority over ARGS.
 
     Raises:
-        SettingError: a name that is no argument, a value that one cannot have, words in ARGS that belong to none.
+        SettingError: a name is not an argument, a value is invalid, or words in ARGS belong to no flag.
 
     """
     by_name = {argument.name: argument for argument in arguments}
@@ -119,7 +119,7 @@ def asked(settings: Settings, arguments: Sequence[Argument]) -> Texts:
     for word, given in settings.words.items():
         name = word if word in by_name else word.replace("-", "_")
         if name in by_name:
-            texts.update({name: given.raw} if given.raw else {})  # nothing asks for the default, as with settings
+            texts.update({name: given.raw} if given.raw else {})  # an empty text means the default, as with settings
         elif given.source != OUTER_MAKE:
             raise _unknown(word, given.raw, arguments)
     for name, text in texts.items():
@@ -134,13 +134,13 @@ def _unknown(word: str, text: str, arguments: Sequence[Argument]) -> SettingErro
     hides = rules().is_secret(word) or any(argument.is_secret for argument in arguments if argument.name in close)
     has = f"has {', '.join(names[:_MOST_NAMED])}" if names else "has none"
     return SettingError(
-        f"{word}={MASK if hides else text}: neither a setting nor an argument of this locustfile; it {has}",
+        f"{word}={MASK if hides else text}: not a setting, and not an argument of this locustfile, which {has}",
         fix=f"write {meant}" if meant else "",
     )
 
 
 def _of_flags(words: Sequence[str], arguments: Sequence[Argument]) -> dict[str, str | list[str]]:
-    """Read words as on Locust's command line. No message quotes one: it may be a secret."""
+    """Read words as on Locust's command line. No message quotes a word, because it may be a secret."""
     flags = {flag: argument for argument in arguments for flag in argument.flags}
     texts: dict[str, str | list[str]] = {}
     waiting = list(words)
@@ -150,21 +150,23 @@ def _of_flags(words: Sequence[str], arguments: Sequence[Argument]) -> dict[str, 
         if argument is None:
             meant_flag = next(iter(difflib.get_close_matches(flag, flags, n=1)), "")
             raise SettingError(
-                "ARGS holds a word that belongs to no flag",
-                wanted=f"some of {', '.join(flags) or 'none: there are no arguments'}",
+                "ARGS has a word that belongs to no flag",
+                wanted=f"some of {', '.join(flags)}" if flags else "no ARGS, because this locustfile adds no arguments",
                 fix=f"write {meant_flag}" if meant_flag else "",
             )
         meant = argument.flags[flag]
         values = [meant] if meant is not None else [text] if equals else list(_following(waiting, flags, argument))
         if not values or (meant is not None and equals):
-            raise SettingError(f"ARGS: {flag} has {'a' if equals else 'no'} value", wanted="the other")
+            raise SettingError(
+                f"ARGS: {flag} has {'a' if equals else 'no'} value", wanted="no value" if equals else "a value"
+            )
         before = texts.get(argument.name)
         texts[argument.name] = [*(before or ()), *values] if argument.is_multiple else values[-1]
     return texts
 
 
 def _following(waiting: list[str], flags: Mapping[str, object], argument: Argument) -> Iterator[str]:
-    """Take the words that are a flag's values: one, or all up to the next flag. A value may begin with a dash."""
+    """Take the values of a flag: one word, or all words up to the next flag. A value may begin with a dash."""
     while waiting and waiting[0].partition("=")[0] not in flags:
         yield waiting.pop(0)
         if not argument.is_multiple:
@@ -172,7 +174,7 @@ def _following(waiting: list[str], flags: Mapping[str, object], argument: Argume
 
 
 def values(texts: Texts, arguments: Sequence[Argument]) -> dict[str, Any]:
-    """Return the value that each argument has in a run of these texts, as reports may hold it."""
+    """Return the value of each argument in a run with these texts, without secrets, for reports."""
     return {
         argument.name: argument.shown(
             argument.read(texts[argument.name]) if argument.name in texts else argument.default
@@ -182,7 +184,7 @@ def values(texts: Texts, arguments: Sequence[Argument]) -> dict[str, Any]:
 
 
 def fields(texts: Texts, arguments: Sequence[Argument], *, by_plugin: bool) -> list[tuple[str, str]]:
-    """Return the fields for POST /swarm: one for the plugin, else one or more for each argument."""
+    """Return the fields for POST /swarm: one for the plugin, or without it one or more for each argument."""
     if by_plugin:
         return [(FIELD, json.dumps(texts))]
     sent: list[tuple[str, str]] = []

@@ -1,6 +1,6 @@
-"""What the test itself wrote into the folder ARTIFACTS of each container of Locust: taken into the run's report.
+"""Copy the test's own files from the folder ARTIFACTS of each Locust container into the run's report.
 
-The folder is in a tmpfs, which only a process of the container can read (docs/decisions/0027).
+The folder is in a tmpfs. Only a process of the container can read it (docs/decisions/0027).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FOLDER, LEFT_OUT = "artifacts", "left-out.txt"
 _MOST_FILES = 10_000
 _MOST_NAMED = 3
 _SECONDS, _TIMED_OUT = 60, 124  # the exit code of `timeout`
-# What has changed since the last run whose files were taken (`taken` has the time of that), the smallest files first.
+# Files that changed since the last run with copied files (`taken` has its time), the smallest first.
 _PACK = """
 cd "/home/locust/run/$1" 2>/dev/null || exit 0
 taken=/tmp/locust-kit/artifacts-taken
@@ -46,7 +46,7 @@ exit 0
 
 @dataclass
 class _Taken:
-    """What was taken so far, and what was left out, by why."""
+    """The files so far, and the files that were left out, by reason."""
 
     files: int = 0
     size_bytes: int = 0
@@ -57,15 +57,15 @@ class _Taken:
 
 
 def collect(settings: Settings, environ: Mapping[str, str], since: datetime, into: Path) -> tuple[list[str], list[str]]:
-    """Take the files of the run that has just ended, one folder a container; return what came, and what did not.
+    """Copy the files of the run that has just ended, one folder per container; return the lines about them.
 
-    At most ARTIFACTS_MEGABYTES and 10,000 files in all; the list of what was left out lies beside them.
+    It copies at most ARTIFACTS_MEGABYTES and 10,000 files in all. A list of the other files is saved beside them.
 
     Args:
-        settings: the stack's.
-        environ: where the engine is.
-        since: when the run began.
-        into: a folder, which is made when there is something to put into it.
+        settings: the settings of the stack.
+        environ: the environment, with the address of the engine.
+        since: the start of the run.
+        into: the target folder, which is created for the first file.
 
     """
     if not settings.artifacts_megabytes:
@@ -78,25 +78,25 @@ def collect(settings: Settings, environ: Mapping[str, str], since: datetime, int
             for container in sorted(engine.containers(settings.project), key=lambda container: container.name)
             if container.service in (MASTER, WORKER) and not container.oneoff
         }
-        gone = {f"what {name} wrote": "it runs no more" for name in ours if ours[name].state != "running"}
+        gone = {f"files of {name}": "it is not running any more" for name in ours if ours[name].state != "running"}
         running = {name: container.id for name, container in ours.items() if container.state == "running"}
         for done, (name, container_id) in enumerate(running.items()):
             started = docker_time(((engine.inspect(container_id) or {}).get("State") or {}).get("StartedAt"))
             if started and started > since:
-                gone[f"what {name} wrote before"] = f"it was started anew at {started:%H:%M:%S} UTC"
+                gone[f"earlier files of {name}"] = f"it was restarted at {started:%H:%M:%S} UTC"
             room = (settings.artifacts_megabytes << 20) - taken.size_bytes
             if why := _take(container_id, name, settings.artifacts, into, room // (len(running) - done), taken):
-                gone[f"the rest of what {name} wrote"] = why
+                gone[f"further files of {name}"] = why
     except (KitError, OSError) as error:
         trouble = [f"some files that the test wrote are not in the report: {error}"]
     for what, why in gone.items() if taken.files or _is_written(settings) else ():
         taken.leave(why, what)
-    came = f"{plural(taken.files, 'file')} that the test wrote, {memory(taken.size_bytes)}, in its {FOLDER}/"
+    came = f"{plural(taken.files, 'file')} of the test, {memory(taken.size_bytes)}, in its {FOLDER}/"
     return [came] * bool(taken.files), [*trouble, *_left_out(taken, into)]
 
 
 def _is_written(settings: Settings) -> bool:
-    """Return whether the user's code names the folder: a test that writes nothing there has lost nothing."""
+    """Return whether the user's code names the folder. Otherwise the test writes nothing there, and loses nothing."""
     with suppress(KitError, OSError):
         name = settings.artifacts.encode()
         return any(name in path.read_bytes() for path in locustfile.sources(settings))
@@ -104,13 +104,13 @@ def _is_written(settings: Settings) -> bool:
 
 
 def _take(container_id: str, name: str, folder: str, into: Path, room: int, taken: _Taken) -> str:
-    """Take the files of one container, up to `room` bytes; return why not all came, "" when all did."""
+    """Copy the files of one container, up to `room` bytes; return why some are missing, "" if all were copied."""
     command = ["docker", "exec", container_id, "timeout", str(_SECONDS), "sh", "-c", _PACK, "sh", folder]
     most_bytes, why = taken.size_bytes + room, ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
-            with tarfile.open(fileobj=process.stdout, mode="r|") as packed:  # an empty stream is no archive
-                why = "the copy broke off"
+            with tarfile.open(fileobj=process.stdout, mode="r|") as packed:  # an empty stream is not an archive
+                why = "the copy was interrupted"
                 _unpack(packed, name, into, most_bytes, taken)
                 why = ""
         except tarfile.ReadError:
@@ -133,14 +133,14 @@ def _unpack(packed: tarfile.TarFile, name: str, into: Path, most_bytes: int, tak
         if taken.files >= _MOST_FILES:
             taken.leave(f"more than {_MOST_FILES} files", f"{name}/{path}")
         elif taken.size_bytes + member.size > most_bytes:
-            taken.leave("ARTIFACTS_MEGABYTES has no room for it", f"{name}/{path}, {memory(member.size)}")
+            taken.leave("it is larger than the rest of ARTIFACTS_MEGABYTES", f"{name}/{path}, {memory(member.size)}")
         elif content := packed.extractfile(member):
             _copy(content, into / name / path)
             taken.files, taken.size_bytes = taken.files + 1, taken.size_bytes + member.size
 
 
 def _copy(content: IO[bytes], target: Path) -> None:
-    """Copy one file as a whole, or not at all."""
+    """Copy one file completely, or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with target.open("wb") as file:
@@ -151,10 +151,10 @@ def _copy(content: IO[bytes], target: Path) -> None:
 
 
 def move(collected: Path, report: Path, environ: Mapping[str, str]) -> bool:
-    """Put what was collected into the folder of a report; return whether it is there now."""
+    """Move the collected files into the folder of a report; return whether that worked."""
     try:
         target = collected.rename(report / FOLDER)
-    except OSError:  # nothing was collected, or there is no report
+    except OSError:  # no files were collected, or there is no report
         return False
     with suppress(OSError):
         reports.hand_over([target, *target.rglob("*")], environ)

@@ -1,4 +1,4 @@
-"""`capacity`: a short run at ever more users against one endpoint, in a stack of its own that is gone afterwards."""
+"""`capacity`: a short run with more and more users against one endpoint, in a temporary stack of its own."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from sidecar.stack import workspace
 
 LEAST_GAIN = 1.1
 _MUCH_CPU_PERCENT = 90.0
-_LEAST_POINTS = 4  # of a step; what is shorter is a ramp
+_LEAST_POINTS = 4  # of a step; anything shorter is a ramp
 
 
 @dataclass(frozen=True, slots=True)
 class LoadStep:
-    """What came of so many users: requests and failures a second, times in ms, CPU of the busiest worker in percent."""
+    """The figures of one number of users: requests and failures per second, times in ms, CPU of the busiest worker."""
 
     users: int
     rps: float
@@ -45,12 +45,12 @@ class LoadStep:
 
 @dataclass(frozen=True, slots=True)
 class Knee:
-    """Where it bends.
+    """The knee: the load above which more users bring no more requests.
 
     Attributes:
-        steps: what was measured, by rising users.
-        at: the place in `steps` of the last that brought a tenth more than the one before; None when each did.
-        by_generator: whether a worker was at its limit by then, so that it says nothing of the target.
+        steps: the measured steps, in order of their users.
+        at: the index of the last step that brought a tenth more than the one before; None if each step did.
+        by_generator: whether a worker was at its limit, so that the knee is not the target's.
         text: the same in one line.
 
     """
@@ -62,7 +62,7 @@ class Knee:
 
 
 def steps_of(timeline: Mapping[str, Any]) -> tuple[LoadStep, ...]:
-    """Return the steps in a report's timeline: stretches with the same number of users, as they stood at their ends."""
+    """Return the steps in a report's timeline: spans with the same number of users, with the figures at their ends."""
     names = ("users", "rps", "fail_per_second", "p50_ms", "p95_ms", "cpu_percent")
     rows = list(zip(*(timeline[name] for name in names), strict=True))
     steps: dict[int, LoadStep] = {}
@@ -78,23 +78,27 @@ def steps_of(timeline: Mapping[str, Any]) -> tuple[LoadStep, ...]:
 
 
 def find_knee(steps: Sequence[LoadStep]) -> Knee:
-    """Return the knee: the last step before one that brought less than a tenth more requests a second."""
+    """Return the knee: the last step before a step with less than a tenth more requests per second."""
     at = next((place for place in range(len(steps) - 1) if steps[place + 1].rps < LEAST_GAIN * steps[place].rps), None)
     if at is None:
         most = f" up to {steps[-1].users} users" if steps else ""
-        return Knee(tuple(steps), None, by_generator=False, text=f"no knee{most}: each step brought more")
+        return Knee(
+            tuple(steps), None, by_generator=False, text=f"no knee{most}: each step brought more requests per second"
+        )
     by_generator = max(step.cpu_percent for step in steps[: at + 2]) >= _MUCH_CPU_PERCENT
     knee, after = steps[at], steps[at + 1]
-    text = f"knee at {_in_words(knee)}; with {_in_words(after)}"
+    text = f"knee at {_in_words(knee)}; the next step, {_in_words(after)}"
     if by_generator:
-        text += "; a worker was at its limit, so the load machine is the bottleneck: use more WORKERS"
+        text += (
+            "; a worker was at its CPU limit, so the load machine is the bottleneck, not the target → use more WORKERS"
+        )
     return Knee(tuple(steps), at, by_generator, text)
 
 
 def _in_words(step: LoadStep) -> str:
     p95 = "" if step.p95_ms is None else f", p95 {step.p95_ms:.0f} ms"
-    failing = f", {step.fail_per_second:.1f} failed" if step.fail_per_second else ""
-    return f"{plural(step.users, 'user')}: {step.rps:.0f} requests a second{failing}{p95}"
+    failing = f", {step.fail_per_second:.1f} failed per second" if step.fail_per_second else ""
+    return f"{plural(step.users, 'user')}: {step.rps:.0f} requests per second{failing}{p95}"
 
 
 _FILES = Path("locustfiles") / "capacity"
@@ -102,10 +106,10 @@ _HEADER = ("USERS", "REQ/S", "FAILED/S", "MEDIAN", "P95", "WORKER CPU")
 
 
 def capacity(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
-    """Bring a stack of its own up, run, print where the knee is, and take the stack away; 4 when the run was INVALID.
+    """Start a stack of its own, run, print the knee, and remove the stack; return 4 if the run was INVALID.
 
     Raises:
-        KitError: no ENDPOINT, no target, or the stack did not come up.
+        KitError: there is no ENDPOINT or no target, or the stack did not start.
 
     """
     if not settings.endpoint:
@@ -124,7 +128,7 @@ def capacity(settings: Settings, environ: Mapping[str, str], console: Console) -
 
 
 def _own(settings: Settings) -> Settings:
-    """Return the settings of the stack of its own: same target, workers and limits; other ports, names and files."""
+    """Return the settings of the temporary stack: the same target, workers and limits; other ports, names and files."""
     known = workspace.decided(settings)
     mock = settings.mock or (not settings.host and known.mock)
     folder = settings.state_dir / "capacity" / settings.project
@@ -173,10 +177,10 @@ def _write_files(settings: Settings, own: Settings) -> None:
 
 
 def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], console: Console) -> int:
-    """Say what was found, and keep it among the reports."""
+    """Print the knee, and save it among the reports."""
     runs = reports.all_runs(own.reports_dir)
     if not runs or not (runs[-1][1].get("timeline") or {}).get("at"):
-        raise KitError("the run left no account of its seconds", fix="make diagnose")
+        raise KitError("the run has no timeline, so there are no steps to compare", fix="make diagnose")
     document = runs[-1][1]
     bend = find_knee(steps_of(document["timeline"]))
     folder = reports.new_folder(settings.reports_dir, f"capacity-{document['run_id']}")
@@ -222,16 +226,16 @@ def _table(bend: Knee) -> list[str]:
 
 
 def picture(endpoint: str, bend: Knee) -> Picture:
-    """Draw requests a second and response times against users, the knee marked."""
+    """Draw requests per second and response times against users, and mark the knee."""
     steps = bend.steps
     panels = (
-        ("Requests a second", [ChartSeries("requests a second", [step.rps for step in steps], Role.THIRD)]),
+        ("Requests per second", [ChartSeries("requests per second", [step.rps for step in steps], Role.THIRD)]),
         (
-            "Response times, ms",
+            "Response times in ms",
             [
                 ChartSeries("median", [step.p50_ms for step in steps], Role.FIRST),
                 ChartSeries("p95", [step.p95_ms for step in steps], Role.SECOND),
             ],
         ),
     )
-    return by_step(f"{endpoint} under more and more users", [f"{step.users}" for step in steps], panels, marked=bend.at)
+    return by_step(f"{endpoint} with more and more users", [f"{step.users}" for step in steps], panels, marked=bend.at)

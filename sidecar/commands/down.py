@@ -1,4 +1,4 @@
-"""`down`, `clean` and `purge`: ending what is ours, by its labels when nothing else is left."""
+"""`down`, `clean` and `purge`: remove what belongs to the kit, by labels if nothing else works."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _TIMEOUT_SECONDS = 300
 
 
 def down(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
-    """Remove the project's containers and network; its volumes (runs, ledger), images and reports stay.
+    """Remove the project's containers and network. Volumes (runs, ledger), images and reports stay.
 
-    Works from labels alone where Compose cannot: after a failed `up`, without images, with a broken .env.
+    If Compose fails, labels are enough: after a failed `up`, without images, with a broken .env.
     """
     engine = connect(environ)
     workspace.refuse_foreign(engine.containers(settings.project), settings)
@@ -38,7 +38,7 @@ def down(settings: Settings, environ: Mapping[str, str], console: Console) -> No
 def _end(compose: Compose, engine: DockerEngine, project: str) -> None:
     try:
         compose.run("--profile", "*", "down", "--remove-orphans", timeout=_TIMEOUT_SECONDS)
-    except KitError:  # whatever Compose stumbles over, the labels still tell what is ours
+    except KitError:  # if Compose fails, the labels still name our containers
         remove_by_label(engine, project)
     if _things(engine, project):
         remove_by_label(engine, project)
@@ -73,47 +73,49 @@ def remove_by_label(engine: DockerEngine, project: str) -> None:
         act("network", "rm", *networks)
     left = _things(engine, project)
     if left:
-        raise StackError(f"{len(left)} things of {project!r} could not be removed", fix="make down again")
+        raise StackError(
+            f"{len(left)} containers or networks of the stack {project!r} could not be removed", fix="make down again"
+        )
 
 
 def act(*arguments: str) -> None:
-    """Run one docker command; whether it worked, the caller sees in what is left."""
+    """Run one docker command. The caller checks what is left."""
     docker(*arguments, seconds=_TIMEOUT_SECONDS)
 
 
 def clean(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
-    """Remove what can be made again: containers, networks, built images. Never a result: no volume, no report."""
+    """Remove what the kit can make again: containers, networks, built images. Never remove a volume or a report."""
     down(settings, environ, console)
     engine = connect(environ)
-    with console.step("images", "removing our images") as step:
+    with console.step("images", "removing the kit's images") as step:
         removed, kept = _remove_images(engine)
-        outcome = f"removed {len(removed)}" if removed else "none to remove"
+        outcome = f"removed {len(removed)}" if removed else "no images to remove"
         step.result = outcome + (f"; kept {', '.join(kept)}: another stack uses them" if kept else "")
 
 
 def _remove_images(engine: DockerEngine) -> tuple[list[str], list[str]]:
-    """Remove our built images; return (removed, kept). One that a container still uses is kept."""
+    """Remove our built images; return (removed, kept). An image that a container uses is kept."""
     rows = engine.images("locust-kit/*")
     tags = sorted(tag for row in rows for tag in row.get("RepoTags") or [] if not tag.startswith("locust-kit/base:"))
     if tags:
-        act("rmi", *sorted(tags, key=lambda tag: ":req-" not in tag))  # derived images before what they stand on
+        act("rmi", *sorted(tags, key=lambda tag: ":req-" not in tag))  # derived images before their base
     kept = [tag for tag in tags if engine.image(tag) is not None]
     return [tag for tag in tags if tag not in kept], kept
 
 
 def purge(settings: Settings, environ: Mapping[str, str], console: Console, ask: Callable[[str], bool]) -> bool:
-    """Remove everything of the project, results included; return whether it was done.
+    """Remove everything of the project, results included; return whether it was removed.
 
-    `ask` puts a question: True = yes.
+    `ask` asks a question; True means yes.
     """
     engine = connect(environ)
     workspace.refuse_foreign(engine.containers(settings.project), settings)
     names = volumes(engine, settings.project)
-    console.line(f"This deletes of the stack {settings.project!r}:")
+    console.line(f"This deletes the following of the stack {settings.project!r}:")
     for line in _losses(settings, names):
         console.line(f"  - {line}")
     if not settings.with_reports:
-        console.line(f"It keeps {settings.reports_dir} (WITH_REPORTS=1 deletes it too).")
+        console.line(f"The reports in {settings.reports_dir} are kept (WITH_REPORTS=1 deletes them, too).")
     if not ask("Delete all this?"):
         console.line("Nothing was deleted.")
         return False
@@ -131,7 +133,7 @@ def purge(settings: Settings, environ: Mapping[str, str], console: Console, ask:
 
 def _losses(settings: Settings, names: Sequence[str]) -> list[str]:
     losses = ["its containers, its network and the images of the kit"]
-    losses += [f"the volume {name}, with all it holds" for name in names]
+    losses += [f"the volume {name} and its data" for name in names]
     if settings.with_reports:
         losses.append(f"the reports in {settings.reports_dir}")
     return losses
@@ -150,7 +152,7 @@ def _forget(settings: Settings, console: Console) -> None:
 
 
 def _remove_reports(folder: Path) -> None:
-    """Remove the run folders that we wrote (each has a report.json of ours), and nothing else that lies there."""
+    """Remove the kit's run folders (each has a report.json of the kit), and nothing else in the folder."""
     import shutil  # noqa: PLC0415  only here
 
     for run in reports.files(folder):
@@ -163,7 +165,7 @@ def _remove_reports(folder: Path) -> None:
 
 
 def down_in_any_case(words: Sequence[str], environ: Mapping[str, str], console: Console) -> None:
-    """End the stack, even when .env or the last `up` hold an invalid value."""
+    """Stop the stack, even if .env or the last `up` has an invalid value."""
     try:
         settings = workspace.settings_after_up(words, environ)
     except SettingError:
@@ -173,19 +175,21 @@ def down_in_any_case(words: Sequence[str], environ: Mapping[str, str], console: 
 
 
 def clean_up(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
-    """Remove what can be made again, and say what is kept."""
+    """Remove what the kit can make again, and print what is kept."""
     clean(settings, environ, console)
     console.note("kept: reports, and the volumes with runs and ledger")
 
 
 def purge_after_asking(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
-    """Ask, then delete everything. Return 1 when the person refuses."""
+    """Ask, then delete everything. Return 1 if the person refuses."""
 
     def ask(question: str) -> bool:
         if settings.yes:
             return True
         if not sys.stdin.isatty():
-            raise SettingError("purge deletes results and nobody is there to ask", fix="make purge YES=1")
+            raise SettingError(
+                "purge deletes results, and without a terminal it cannot ask you", fix="make purge YES=1"
+            )
         return input(f"{question} Type yes: ").strip().lower() == "yes"
 
     return 0 if purge(settings, environ, console, ask) else 1

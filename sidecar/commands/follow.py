@@ -1,4 +1,4 @@
-"""Follow one run from its start to its end: one look a second, keeping what the verdict will need.
+"""Follow one run from its start to its end, once per second, and keep what the verdict needs.
 
 `observe` is pure; `follow` is the loop around it.
 """
@@ -18,9 +18,9 @@ from sidecar.locust_api.connection import MasterDownError, MasterError
 from sidecar.stack.registered import Clock
 
 _EACH_SECONDS = 1.0
-_MASTER_GONE_SECONDS = 20.0  # nothing listens for this long: it is not coming back within this run
-_MASTER_SILENT_SECONDS = 90.0  # listens, but does not answer: under load that can take long
-_CACHE_SECONDS = 5.0  # the figures are cached 2 s, twice as long on a slow master
+_MASTER_GONE_SECONDS = 20.0  # without a listener for this long, the master does not come back in this run
+_MASTER_SILENT_SECONDS = 90.0  # it listens, but does not answer: under load this can take long
+_CACHE_SECONDS = 5.0  # the master caches the figures for 2 s, a slow master for 4 s
 _START_SECONDS = 12.0
 _STOP_SECONDS = 30.0
 _ASK_SECONDS = 3.0
@@ -29,20 +29,20 @@ RESTARTED, LOST = "the master was restarted during the run", "the master was los
 
 @dataclass(frozen=True)
 class RunObserved:
-    """What was seen of a run so far.
+    """The observations of a run so far.
 
     Attributes:
-        started: whether figures of this run were seen at all.
+        started: whether any figures of this run were seen.
         ended: whether it is over.
-        figures: the newest answer of the master about this run.
-        idle: the newest answer from before it was seen; a very short run may show only there.
+        figures: the master's newest answer about this run.
+        idle: the newest answer before that; a very short run may show only there.
         gone_before: ids of workers that were missing before the run.
-        missing: ids of workers that went missing at some time.
-        left: ids of workers that said goodbye.
-        users: how many users there were when last seen running.
-        most_users: how many there were at most.
-        master_lost: what happened to the master, "" when nothing did.
-        stopping: what a run that is stopping waits for, "" before that.
+        missing: ids of workers that were missing at any time.
+        left: ids of workers that disconnected on purpose.
+        users: the number of users when the run was last seen running.
+        most_users: the largest number of users.
+        master_lost: what happened to the master, "" if nothing happened.
+        stopping: what the run waits for while it stops, "" before that.
         run_id: the plugin's id of the run, once it is stopping.
 
     """
@@ -84,7 +84,7 @@ def _requests(figures: Mapping[str, Any]) -> int:
 
 
 def before(figures: Mapping[str, Any]) -> RunObserved:
-    """Return what is known before a run starts."""
+    """Return the observation before a run starts."""
     missing, every = _workers(figures)
     return RunObserved(idle=figures, gone_before=missing, present=every - missing)
 
@@ -97,10 +97,10 @@ def _workers(figures: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]
 
 
 def run_state(figures: Mapping[str, Any]) -> str:
-    """Return the master's state, with `stopping` read as `stopped` when nothing is left to stop.
+    """Return the master's state, but `stopped` instead of `stopping` if nothing is left to stop.
 
-    A master waits for every worker to say that it is ready again, a missing one included: for a minute it says
-    `stopping` although every living worker has reported its last figures.
+    A master waits until every worker is ready again, even a missing one. So its state is `stopping` for up to a minute
+    after every living worker has sent its last figures.
     """
     state = str(figures.get("state") or "")
     states = {worker.get("state") for worker in figures.get("workers") or []}
@@ -109,10 +109,10 @@ def run_state(figures: Mapping[str, Any]) -> str:
 
 
 def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
-    """Return what is known after one more look.
+    """Return the observation after one more look.
 
-    A new master is told by its state `ready`, or by `stopped` with fewer requests than before: it turns to `stopped`
-    as soon as it hears from a worker that it does not know.
+    A new master has the state `ready`, or `stopped` with fewer requests than before. It changes to `stopped` as soon as
+    a worker connects that it does not know.
     """
     state = run_state(figures)
     if not seen.started and state not in RUNNING:
@@ -137,14 +137,14 @@ def observe(seen: RunObserved, figures: Mapping[str, Any]) -> RunObserved:
 
 @dataclass(frozen=True)
 class FollowLimits:
-    """When to stop waiting, in seconds from the start; `run_time` 0 = no end of its own."""
+    """When to stop waiting, in seconds from the start; `run_time` 0 = until it is stopped."""
 
     run_time: int
     stop_timeout: int
 
 
 class Interrupted(Exception):  # noqa: N818  not an error: a person pressed Ctrl-C
-    """Ctrl-C or a signal (`by`), with what had been seen until then."""
+    """Ctrl-C or a signal (`by`), with the observation so far."""
 
     def __init__(self, seen: RunObserved, by: str) -> None:
         super().__init__(by)
@@ -154,7 +154,7 @@ class Interrupted(Exception):  # noqa: N818  not an error: a person pressed Ctrl
 
 @contextlib.contextmanager
 def interruptions(seen: RunObserved) -> Iterator[None]:
-    """Raise `Interrupted` with what was seen for Ctrl-C or a signal within the block."""
+    """Raise `Interrupted` with the observation for Ctrl-C or a signal within the block."""
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -164,10 +164,10 @@ def interruptions(seen: RunObserved) -> Iterator[None]:
 def follow(
     web: LocustApi, limits: FollowLimits, clock: Clock, show: Callable[[RunObserved, float], None], seen: RunObserved
 ) -> RunObserved:
-    """Look once a second until the run is over, going on from what was `seen` before it.
+    """Look once per second until the run is over; `seen` is the observation before it.
 
     Raises:
-        Interrupted: Ctrl-C or a signal; the run still goes on.
+        Interrupted: Ctrl-C or a signal; the run continues.
 
     """
     began = last_answer = clock.now()
@@ -193,11 +193,10 @@ def follow(
 
 
 def _looked(seen: RunObserved, figures: Mapping[str, Any], web: LocustApi, longest: float) -> RunObserved:
-    """Return what is known after one more look, and what a run that is stopping waits for.
+    """Return the observation after one more look, and what a stopping run waits for.
 
-    Such a run is over when the plugin has closed it, too, or after `longest` seconds. Once its id is known, no figures
-    of the next run are taken for its own: somebody may wait for its end to begin another. A master that knows no run is
-    a new one.
+    A stopping run is over when the plugin has closed it, or after `longest` seconds. With a known id, figures of the
+    next run do not count, because somebody may start another run at once. A master without a run is a new master.
     """
     status = (web.status() or {}) if seen.run_id else None
     if status is not None and (now := _run_id(status)) != seen.run_id:
@@ -218,14 +217,14 @@ def _run_id(status: Mapping[str, Any]) -> str:
 def _too_short_to_see(
     seen: RunObserved, figures: Mapping[str, Any], seconds: float, limits: FollowLimits
 ) -> RunObserved:
-    """Take up a run shorter than the master's cache, which shows only when it is over, by figures that are new."""
+    """Notice a run that is shorter than the master's cache: only its new figures show it, after its end."""
     if seen.started or seconds < _CACHE_SECONDS + limits.run_time or total(figures) == total(seen.idle):
         return seen
     return replace(seen, started=True, ended=run_state(figures) == "stopped", figures=figures)
 
 
 def _overdue(seen: RunObserved, seconds: float, limits: FollowLimits, web: LocustApi) -> RunObserved:
-    """End what does not end by itself: a run that never showed, and one that its own timer forgot."""
+    """End a run that never started, or that did not stop after its run time."""
     if seen.ended or seen.stopping:
         return seen
     if not seen.started and seconds > _START_SECONDS + limits.run_time:
@@ -237,7 +236,7 @@ def _overdue(seen: RunObserved, seconds: float, limits: FollowLimits, web: Locus
 
 
 def stop_quietly(web: LocustApi, by: str = "") -> None:
-    """Ask the master to stop, and do not wait for it; when it cannot, the figures will tell."""
+    """Ask the master to stop, without waiting. If that fails, the figures show it."""
     try:
         web.stop(by, _ASK_SECONDS)
     except MasterError:
@@ -247,9 +246,9 @@ def stop_quietly(web: LocustApi, by: str = "") -> None:
 def settle(
     web: LocustApi, seen: RunObserved, clock: Clock, seconds: float, show: Callable[[RunObserved], None]
 ) -> RunObserved:
-    """After a stop: look on until the master says that the run is over, at most `seconds`.
+    """After a stop, look until the master reports the end of the run, at most `seconds`.
 
-    One that was stopped before it was seen is known by figures of after the stop, if there was a run at all.
+    A run that was stopped before it was seen shows in the figures after the stop.
     """
     began = clock.now()
     while not seen.ended and clock.now() < began + seconds:

@@ -1,4 +1,4 @@
-"""`join`: workers alone on this machine, for the master of another one."""
+"""`join`: start only workers on this machine, for a master on another machine."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from sidecar.stack.registered import WorkerWait
 
 
 def join(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
-    """Start settings.workers workers for settings.master, and wait until each hears it.
+    """Start settings.workers workers for settings.master, and wait until each of them hears it.
 
     Raises:
-        KitError: bad input or no way to the master (nothing was started then), or the workers did not come up.
+        KitError: wrong input, no connection to the master (nothing was started then), or the workers did not start.
 
     """
     began = time.monotonic()
@@ -36,13 +36,13 @@ def join(settings: Settings, environ: Mapping[str, str], console: Console) -> No
     workspace.refuse_foreign(containers, settings)
     refuse_own_master(containers, settings)
     up.check_network(settings, engine)
-    with console.step("master", f"knocking at {shown(*master)}") as step:
+    with console.step("master", f"connecting to {shown(*master)}") as step:
         greeting.at(*master)
         step.result = f"a Locust master answers at {shown(*master)}"
     decided = _prepare(settings, engine, environ, master, console)
     state.remember(settings, decided)
     _start(settings, decided, environ, console)
-    with console.step("workers", "waiting until each hears the master") as step:
+    with console.step("workers", "waiting until each worker hears the master") as step:
         step.result = WorkerWait(engine, settings.project, console).healthy(settings.workers)
     for line in _banner(settings, master, time.monotonic() - began):
         console.line(line)
@@ -51,20 +51,22 @@ def join(settings: Settings, environ: Mapping[str, str], console: Console) -> No
 def _master(settings: Settings) -> tuple[str, int]:
     master = settings.master
     if master is None:
-        raise SettingError("join needs to know where the master is", fix="make join MASTER=10.0.0.5 WORKERS=4")
+        raise SettingError(
+            "MASTER is not set, but join needs the address of the master", fix="make join MASTER=10.0.0.5 WORKERS=4"
+        )
     if is_loopback(f"//[{master[0]}]" if ":" in master[0] else f"//{master[0]}"):
         raise SettingError(
-            f"MASTER is {master[0]}, which inside a container is the container itself",
-            wanted="the address of the master's machine, as its `make up REMOTE_WORKERS=...` has it",
+            f"MASTER is {master[0]}, which inside a container means the container itself",
+            wanted="the address of the master's machine, as in `make up REMOTE_WORKERS=...` there",
         )
     return master
 
 
 def refuse_own_master(containers: Sequence[ListedContainer], settings: Settings) -> None:
-    """Refuse to make workers of another master out of a stack that has a master here.
+    """Refuse to join with a stack that has its own master on this machine.
 
     Raises:
-        StackError: names the stack.
+        StackError: the stack has a master.
 
     """
     if any(
@@ -72,14 +74,14 @@ def refuse_own_master(containers: Sequence[ListedContainer], settings: Settings)
     ):
         raise StackError(
             f"the stack {settings.project!r} has a master on this machine",
-            fix=f"make down{settings.project_word}, or name these workers apart: make join PROJECT=remote MASTER=...",
+            fix=f"make down{settings.project_word}, or use another name: make join PROJECT=remote MASTER=...",
         )
 
 
 def _prepare(
     settings: Settings, engine: DockerEngine, environ: Mapping[str, str], master: tuple[str, int], console: Console
 ) -> Decided:
-    """Prepare the Locust image as `up` does, and check that the locustfile runs in it."""
+    """Build the Locust image as `up` does, and check that the locustfile runs in it."""
     write_env_file(settings)
     builder = up.ImageBuilder(settings, engine, environ, console, images.all_hashes(settings))
     image, _ = builder.locust_and(["locust"])
@@ -104,8 +106,8 @@ def _banner(settings: Settings, master: tuple[str, int], seconds: float) -> list
     count = plural(settings.workers, "worker")
     return [
         "",
-        f"Ready in {seconds:.1f} s: {count} of {settings.project!r} work for the master at {shown(*master)}",
+        f"Ready in {seconds:.1f} s: {count} of {settings.project!r} connected to the master at {shown(*master)}",
         "",
-        "  Runs, figures and reports are on the master's machine; this one has the workers' logs and their ends.",
+        "  The master's machine has the runs, figures and reports. This machine has the logs and exits of its workers.",
         f"  make logs{tail}    make diagnose{tail}    make down{tail}",
     ]

@@ -1,4 +1,4 @@
-"""What a run will ask of the master, decided before anything starts. Pure."""
+"""Plan a run before anything starts. Pure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ RUNNING = frozenset({"spawning", "running"})
 
 @dataclass(frozen=True)
 class MasterInfo:
-    """What a master says of itself, from the plugin's status and from its own page.
+    """The facts about a master, from the plugin's status and from its own page.
 
-    `user_classes` are (name, host) as loaded, `live_hosts` the hosts that the classes have by now, `own_host` the host
-    that the master was started with (`-H`, LOCUST_HOST), `page_host` what its page offers for the next run.
-    `arguments` are those that the locustfile adds; `sets_arguments` says whether the plugin reads them.
-    `has_plugin` says whether the kit's plugin is there, which writes down each run. `shape_class` is the load shape of
-    the last run, `shapes` are all, the one first that Locust takes, and whether each reads users, rate and time;
-    `sets_shape` says whether a run can choose. `takes` are fixed_count and weight of each class.
+    `user_classes` are (name, host) as loaded; `live_hosts` are the current hosts of the classes. `own_host` is the host
+    of the master's own options (`-H`, LOCUST_HOST); `page_host` is the host on its page for the next run.
+    `arguments` are the arguments that the locustfile adds; `sets_arguments` means that the plugin reads them.
+    `has_plugin` means that the kit's plugin is there, which records each run. `shape_class` is the load shape of the
+    last run. `shapes` are all load shapes, Locust's choice first, and whether each reads users, rate and time.
+    `sets_shape` means that a run can choose its shape. `takes` are fixed_count and weight of each class.
     """
 
     user_classes: tuple[tuple[str, str], ...]
@@ -53,11 +53,11 @@ class MasterInfo:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One run to be.
+    """The plan of one run.
 
-    `run_time` is in seconds, 0 = until it is stopped; `sends_load` is false where a load shape reads neither that nor
-    `users` and `spawn_rate`. `judge` says by what it is judged, as JSON. `sent_arguments` are
-    the fields that set the locustfile's arguments, `arguments` their values as reports may hold them.
+    `run_time` is in seconds, 0 = until it is stopped. `sends_load` is false if a load shape does not read `run_time`,
+    `users` and `spawn_rate`. `judge` has the limits of the run, as JSON. `sent_arguments` are the fields that set the
+    locustfile's arguments; `arguments` are their values without secrets, for reports.
     """
 
     users: int
@@ -76,11 +76,11 @@ class RunPlan:
 
     @property
     def seconds(self) -> int:
-        """Return after how many seconds Locust stops the run by itself; 0 = not at all, or when its shape ends."""
+        """Return the seconds after which Locust stops the run by itself; 0 = never, or at the end of its shape."""
         return 0 if self.shape_class else self.run_time
 
     def form(self) -> list[tuple[str, str]]:
-        """Return the fields for POST /swarm. An empty host would take away the one that the master was started with."""
+        """Return the fields for POST /swarm. An empty host would remove the host of the master's own options."""
         fields = [*([("host", self.host)] if self.host else []), *self.sent_arguments]
         if self.labels:
             fields.append(("kit_labels", " ".join(self.labels)))
@@ -99,9 +99,9 @@ class RunPlan:
 
 
 def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hosts: Mapping[str, str]) -> MasterInfo:
-    """Put together what the plugin and the master's page say, and what the check of the files once found.
+    """Combine the plugin's status, the master's page, and the saved check of the files.
 
-    The page lists every class; the plugin only those of the last run. Neither knows the hosts as loaded.
+    The page lists every class, the plugin only the classes of the last run. Neither knows the loaded hosts.
     """
     has_plugin, status = status is not None, status or {}
     live = {str(name): str(user_class.get("host") or "") for name, user_class in (page.get("users") or {}).items()}
@@ -140,7 +140,7 @@ def master(status: Mapping[str, Any] | None, page: Mapping[str, Any], loaded_hos
 
 
 def _shapes(status: Mapping[str, Any], page: Mapping[str, Any]) -> dict[str, bool]:
-    """Return the load shapes, the one first that Locust takes, and whether each reads users, rate and time."""
+    """Return the load shapes, Locust's choice first, and whether each reads users, rate and time."""
     if "shapes" in status:
         return {str(shape["name"]): bool(shape.get("uses_common_options")) for shape in status["shapes"]}
     names = [name for name in page.get("available_shape_classes") or [] if name != "Default"]
@@ -149,7 +149,7 @@ def _shapes(status: Mapping[str, Any], page: Mapping[str, Any]) -> dict[str, boo
 
 
 def stale_processes(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what the plugin knows of those of master and workers that run files older than those on disk."""
+    """Return the processes that, as the plugin reports, run older files than the files on disk."""
     processes = [status.get("locustfile") or {}, *(status.get("workers") or {}).values()]
     return [process for process in processes if process.get("changed_on_disk")]
 
@@ -157,11 +157,11 @@ def stale_processes(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def make(settings: Settings, about: MasterInfo, decided_host: str) -> RunPlan:
     """Return the plan for these settings on this master.
 
-    `decided_host` is what `up` decided as target, "" when the classes keep their own hosts.
+    `decided_host` is the target of `up`, "" if the classes keep their own hosts.
 
     Raises:
-        SettingError: a load shape and USERS together, more users than the classes take, a class or a shape that is not
-            there, or an argument that cannot be.
+        SettingError: USERS with a load shape, more users than the classes take, an unknown class or shape, or an
+            invalid argument.
 
     """
     texts = _asked(settings, about)
@@ -170,8 +170,8 @@ def make(settings: Settings, about: MasterInfo, decided_host: str) -> RunPlan:
     for name in _SHAPE_SETTINGS:
         if settings.said_now(name) and not sends_load:
             raise SettingError(
-                f"{name} was given, but the load shape {shape} decides users and time",
-                fix=f"leave {name} out: the run ends with the shape; or SHAPE={NO_SHAPE}",
+                f"{name} is set, but the load shape {shape} decides users and time",
+                fix=f"remove {name}, and the run ends with the shape; or set SHAPE={NO_SHAPE}",
             )
     return RunPlan(
         users=settings.users if shape else _users(settings, {name: about.takes.get(name) for name in classes}),
@@ -190,18 +190,18 @@ def make(settings: Settings, about: MasterInfo, decided_host: str) -> RunPlan:
 
 
 def _shape(settings: Settings, about: MasterInfo) -> str:
-    """Return the load shape of the run, "" for none; a run that is followed has its own."""
+    """Return the load shape of the run, "" without one; a followed run has its own."""
     own = next(iter(about.shapes), "")
     if settings.attach or settings.shape in ("", own):
         return about.shape_class if settings.attach else own
     refuse_unknown("SHAPE", (settings.shape,), (*about.shapes, NO_SHAPE), "the stack")
     if about.shapes and not about.sets_shape:
-        raise SettingError("SHAPE was given, but this master has no plugin that sets it", fix="leave SHAPE out")
+        raise SettingError("SHAPE is set, but this master has no kit plugin, which SHAPE needs", fix="remove SHAPE")
     return "" if settings.shape == NO_SHAPE else settings.shape
 
 
 def _users(settings: Settings, takes: Mapping[str, tuple[int, float] | None]) -> int:
-    """Return how many users to ask for: of those that nobody asked for, no more than a fixed_count of each class."""
+    """Return the number of users to start: the default is at most the sum of each class's fixed_count."""
     fixed = {name: of[0] for name, of in takes.items() if of and of[0]}
     most = sum(fixed.values())
     if not fixed or len(fixed) < len(takes) or settings.users <= most:
@@ -209,15 +209,15 @@ def _users(settings: Settings, takes: Mapping[str, tuple[int, float] | None]) ->
     if "USERS" in settings.given:
         counts = ", ".join(f"{name} {count}" for name, count in fixed.items())
         raise SettingError(
-            f"USERS is {settings.users}, but every class has a fixed_count ({counts}): Locust makes no more",
-            wanted=f"{most} at most",
+            f"USERS is {settings.users}, but every class has a fixed_count ({counts}), so Locust starts no more",
+            wanted=f"at most {most}",
             fix=f"make run USERS={most}, or a class without fixed_count",
         )
     return most
 
 
 def left_out(plan: RunPlan, about: MasterInfo) -> str:
-    """Return which classes get no user, or fewer than their fixed_count, of so many users; "" where all get theirs."""
+    """Return the classes with no user, or with fewer than their fixed_count; "" if there is no such class."""
     takes = {name: of for name in plan.classes if (of := about.takes.get(name))}
     if plan.shape_class or not plan.users:
         return ""
@@ -233,10 +233,10 @@ def left_out(plan: RunPlan, about: MasterInfo) -> str:
 
 
 def _handed_out(users: int, takes: Mapping[str, tuple[int, float]]) -> dict[str, int]:
-    """Return how many users of each class Locust makes: first each fixed_count, then by weight.
+    """Return how many users of each class Locust starts: first each fixed_count, then by weight.
 
-    Of each kind the next user is of the class that brings the shares closest to the weights (Kullback-Leibler), as in
-    locust/dispatch.py. A class that gets one at all is among the first few thousand.
+    The next user is of the class that brings the shares closest to the weights (Kullback-Leibler), as in
+    locust/dispatch.py. A class that gets any user gets one among the first few thousand.
     """
     counts = dict.fromkeys(sorted(takes), 0)
     fixed = {name: float(count) for name, (count, _) in takes.items() if count}
@@ -257,19 +257,21 @@ def _asked(settings: Settings, about: MasterInfo) -> Texts:
         return arguments.asked(settings, about.arguments)
     given = next(iter(settings.words), "ARGS" if settings.said_now("ARGS") else "")
     if given:
-        raise SettingError(f"{given} was given, but ATTACH=1 follows a run that has its arguments", fix="leave it out")
+        raise SettingError(
+            f"{given} is set, but ATTACH=1 follows a run that already has its arguments", fix="remove it"
+        )
     return {}
 
 
 def _values(settings: Settings, about: MasterInfo, texts: Texts) -> dict[str, Any]:
-    """Return the arguments' values in this run; a run that is followed has those that the plugin tells."""
+    """Return the arguments' values in this run; for a followed run, the plugin reports them."""
     if settings.attach:
         return {argument.name: argument.value for argument in about.arguments if about.sets_arguments}
     return arguments.values(texts, about.arguments)
 
 
 def refuse_unknown(setting: str, names: Iterable[str], there: Sequence[str], where: str) -> None:
-    """Refuse a setting that names what is not there.
+    """Refuse a setting that names something that does not exist.
 
     Raises:
         SettingError: a name is not one of `there`.
@@ -278,7 +280,7 @@ def refuse_unknown(setting: str, names: Iterable[str], there: Sequence[str], whe
     for name in names:
         if name not in there:
             wanted = f"{'one' if setting == 'SHAPE' else 'some'} of {', '.join(there)}"
-            raise SettingError(f"{setting} names {name!r}, which {where} does not have", wanted=wanted)
+            raise SettingError(f"{setting} names {name!r}, but {where} does not have it", wanted=wanted)
 
 
 def _classes(settings: Settings, about: MasterInfo) -> tuple[str, ...]:
@@ -289,7 +291,7 @@ def _classes(settings: Settings, about: MasterInfo) -> tuple[str, ...]:
 
 
 def _host(settings: Settings, about: MasterInfo, decided_host: str) -> str:
-    """Return the host to send: always one where it is known, because Locust keeps the last one that anybody sent."""
+    """Return the host to send. If it is known, always send one, because Locust keeps the last host."""
     if known := settings.host or decided_host or about.own_host:
         return known
     hosts = {host for name, host in about.user_classes if not settings.classes or name in settings.classes}
@@ -297,20 +299,20 @@ def _host(settings: Settings, about: MasterInfo, decided_host: str) -> str:
 
 
 def hosts_overwritten(plan: RunPlan, about: MasterInfo) -> bool:
-    """Whether classes that should keep hosts of their own have lost them to an earlier run's HOST.
+    """Return whether an earlier run's HOST replaced the classes' own hosts, which this run needs.
 
-    Locust writes a run's host over every class and never back; only a new process knows the classes' own.
+    Locust sets a run's host on every class, and never restores it. Only a new process has the classes' own hosts.
     """
     own = {host for _, host in about.user_classes}
-    is_left = bool(about.page_host) and about.page_host not in own  # of a run that never started
+    is_left = bool(about.page_host) and about.page_host not in own  # the host of a run that never started
     overwritten = any(about.live_hosts.get(name, host) != host for name, host in about.user_classes)
     return not plan.host and (is_left or overwritten)
 
 
 def filters_to_change(settings: Settings, status: Mapping[str, Any] | None, *, class_picker: bool) -> tuple[str, ...]:
-    """Return those of TAGS, EXCLUDE_TAGS and CLASSES that this call named and that the stack was started without.
+    """Return the settings among TAGS, EXCLUDE_TAGS and CLASSES of this call that differ from the running stack.
 
-    Locust reads them when it starts; only a master with the class picker takes other classes with a run.
+    Locust reads them at its start. Only a master with the class picker accepts other classes for a run.
     """
     running = (status or {}).get("settings") or {}
     wanted = {"TAGS": settings.tags, "EXCLUDE_TAGS": settings.exclude_tags, "CLASSES": settings.classes}
@@ -324,18 +326,18 @@ def filters_to_change(settings: Settings, status: Mapping[str, Any] | None, *, c
 
 
 def refuse_state(state: str, workers: int, *, attach: bool) -> None:
-    """Refuse to start while a run is under way or no worker would carry it, and to attach without a run.
+    """Refuse to start during another run or without workers, and to attach without a run.
 
     Raises:
-        StackError: one of these.
+        StackError: one of these cases.
 
     """
     if attach:
         if state not in RUNNING:
-            raise StackError("no run is going that could be followed", fix="make run")
+            raise StackError("ATTACH=1 is set, but no run is active", fix="make run")
         return
     if state in RUNNING:
-        raise StackError("a run is going already", fix="make run ATTACH=1 to follow it, or stop it first")
+        raise StackError("another run is already active", fix="make run ATTACH=1 to follow it, or stop it first")
     if state == "stopping":
         raise StackError("the last run is still stopping", fix="make run again in a moment")
     if not workers:

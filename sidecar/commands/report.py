@@ -1,6 +1,6 @@
-"""`report`: the list of runs, or the report of one of them made anew from what is on the disk, and compared.
+"""`report`: list the runs, or make the report of one run again from the disk, and compare it.
 
-The monitor is asked; without one, a helper container reads the volumes.
+The monitor gives the data. Without a monitor, a helper container reads the volumes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sidecar.stack.docker_command import docker, last_words
 IMAGE = "locust-kit/monitor:local"
 
 _TIMEOUT_SECONDS = 30.0
-_PATIENCE_SECONDS, _EACH_SECONDS = 25.0, 0.5  # a master that broke off is given up after 15 s
+_PATIENCE_SECONDS, _EACH_SECONDS = 25.0, 0.5  # after 15 s, an aborted master counts as gone
 _CLOCKS_APART = timedelta(seconds=5)
 _SCHEMA = 1
 LAST = "last"
@@ -44,7 +44,7 @@ _MOST_CHANGES = 20
 
 
 class NoRecordError(KitError):
-    """Nothing can be told of a run from the disk; the text says why."""
+    """The disk has no usable record of a run; the text has the reason."""
 
 
 def fetch(
@@ -55,14 +55,14 @@ def fetch(
     may_go_on: bool = False,
     **ask: object,
 ) -> dict[str, Any]:
-    """Return the report of a run, once nothing in it may change any more, or after a while.
+    """Return the report of a run, as soon as it is final, or after a while.
 
     Args:
-        settings: where the stack is.
+        settings: the settings of the stack.
         run_id: the run's id.
-        sleep: waits.
-        may_go_on: whether the report of a run that is seen to go on is wanted at once.
-        ask: how the report is to be, by the names of `runs.reports.Ask`.
+        sleep: the function that waits.
+        may_go_on: whether to return the report of an active run at once.
+        ask: options of the report, by the names of `runs.reports.Ask`.
 
     Raises:
         NoRecordError: neither a sidecar nor a helper container can tell.
@@ -85,18 +85,18 @@ def _asked(settings: Settings, run_id: str, ask: Mapping[str, object]) -> dict[s
     try:
         document = _read(reader.run(run_id, **query))
     except UnknownError as error:
-        raise NoRecordError(f"the sidecar knows of no run {run_id}: {error}", fix="make report") from None
+        raise NoRecordError(f"the monitor has no run {run_id}: {error}", fix="make report") from None
     except MonitorError as error:
         return _read(_by_helper(settings, str(error), run_id, strict_json.dumps(ask)))
     finally:
         reader.close()
     if document["project"] != settings.project:
-        return _read(_by_helper(settings, "another stack's sidecar answers", run_id, strict_json.dumps(ask)))
+        return _read(_by_helper(settings, "the monitor of another stack answers", run_id, strict_json.dumps(ask)))
     return document
 
 
 def listing(settings: Settings) -> dict[str, Any]:
-    """Return all runs that left a folder, newest first, in short, and the runs that cannot be read.
+    """Return a summary of all runs with a folder, newest first, and the runs that cannot be read.
 
     Raises:
         NoRecordError: neither a sidecar nor a helper container can tell.
@@ -122,7 +122,7 @@ def runs(settings: Settings) -> list[dict[str, Any]]:
 
 
 def newest_since(settings: Settings, since: datetime) -> str:
-    """Return the id of the newest run that began then or later; "" without one, or when nobody can tell."""
+    """Return the id of the newest run that began then or later; "" without one, or without an answer."""
     try:
         newest = next(iter(runs(settings)), None)
     except NoRecordError:
@@ -142,15 +142,15 @@ def _read(body: bytes | str) -> dict[str, Any]:
     document = strict_json.loads(body)
     if not isinstance(document, dict) or document.get("schema_version") != _SCHEMA or "verdict" not in document:
         error = document.get("error") if isinstance(document, dict) else None
-        raise NoRecordError(str(error or "what answers is no report of a run"))
+        raise NoRecordError(str(error or "the answer is not a report of a run"))
     return document
 
 
 def _by_helper(settings: Settings, why: str, *arguments: str) -> str:
-    """Return what a short-lived container reads from the volumes; it writes only what SQLite needs to read."""
+    """Return the answer of a temporary container that reads the volumes; it writes only what SQLite needs."""
     if deployment.is_swarm(settings):
         raise NoRecordError(
-            f"the leading sidecar does not tell: {why}", fix=f"make swarm-diagnose{settings.project_word}"
+            f"the leading monitor did not answer: {why}", fix=f"make swarm-diagnose{settings.project_word}"
         )
     project = settings.project
     command = (
@@ -163,18 +163,20 @@ def _by_helper(settings: Settings, why: str, *arguments: str) -> str:
     )
     try:
         if docker("volume", "inspect", f"{project}_runs").returncode:
-            raise NoRecordError(f"no sidecar answers ({why}), and there is no volume {project}_runs", fix="make up")
+            raise NoRecordError(
+                f"the monitor did not answer ({why}), and the volume {project}_runs does not exist", fix="make up"
+            )
         done = docker(*command)
     except StackError as error:
-        raise NoRecordError(f"no sidecar answers ({why}), and {error.what}", fix=error.fix) from None
+        raise NoRecordError(f"the monitor did not answer ({why}), and {error.what}", fix=error.fix) from None
     if not done.stdout.strip():
         last = last_words(done.stderr) or "no output"
-        raise NoRecordError(f"no sidecar answers ({why}), nor can a helper container tell: {last}", fix="make up")
+        raise NoRecordError(f"the monitor did not answer ({why}), and a helper container failed: {last}", fix="make up")
     return done.stdout
 
 
 def document(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the report of RUN, made anew; without RUN the list of all.
+    """Return the report of RUN, made again; without RUN the list of all runs.
 
     Raises:
         KitError: there is no such run, or nobody can tell.
@@ -194,7 +196,7 @@ def document(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def report(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
-    """List the runs, or make one's report anew; return 0 whatever the verdict is.
+    """List the runs, or make the report of one again; return 0 for every verdict.
 
     Raises:
         KitError: there is no such run, or nobody can tell.
@@ -221,7 +223,7 @@ def report(settings: Settings, environ: Mapping[str, str], console: Console) -> 
 
 
 def _words(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return by what to judge, when this call says so; None for the run's own."""
+    """Return the limits of this call; None for the run's own limits."""
     if not any(map(settings.said_now, _JUDGING)):
         return None
     return limits.words(settings, limits.thresholds(settings, environ))
@@ -232,17 +234,17 @@ def _resolved(settings: Settings, name: str, text: str) -> str:
         return text
     newest = next(iter(runs(settings)), None)
     if newest is None:
-        raise SettingError(f"{name} is {LAST!r}, but there is no run yet", fix="make run")
+        raise SettingError(f"{name} is {LAST!r}, but the stack has no run yet", fix="make run")
     return str(newest["run_id"])
 
 
 def _list(settings: Settings, listed: Sequence[Mapping[str, Any]], console: Console) -> int:
     if not listed:
-        console.line(f"no run of the stack {settings.project!r} yet → make run{settings.project_word}")
+        console.line(f"the stack {settings.project!r} has no run yet → make run{settings.project_word}")
         return 0
     for line in reports.table([_row(run) for run in listed]):
         console.line(line)
-    console.line(f"one of them: make report RUN={listed[0]['run_id']}{settings.project_word}")
+    console.line(f"report of one run: make report RUN={listed[0]['run_id']}{settings.project_word}")
     return 0
 
 
@@ -252,12 +254,12 @@ def _row(run: Mapping[str, Any]) -> reports.ReportRow:
 
 
 def _lines(document: Mapping[str, Any]) -> list[str]:
-    """Return the gist of a report."""
+    """Return the main lines of a report."""
     lines = [*(f"warning: {warning}" for warning in document["warnings"]), *document["reasons"]]
     lines.append(document["attribution"]["text"])
     compared = document.get("comparison")
     if compared:
-        lines += [f"against {compared['baseline']}: {compared['text']}"]
+        lines += [f"compared with {compared['baseline']}: {compared['text']}"]
         lines += [f"  {change['text']}" for change in compared["changes"][:_MOST_CHANGES]]
     advice = (document["capacity"] or {}).get("advice") or []
     return [

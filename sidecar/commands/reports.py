@@ -1,4 +1,4 @@
-"""The folder of reports: one folder a run, its report.json ours; and the files that are made of a report."""
+"""The folder of reports: one folder per run with a report.json of the kit, and the files made from it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FILE, OLDER_FILE = "report.json", "run.json"
 
 
 def files(root: Path) -> list[Path]:
-    """Return the document of each report, which older kits called run.json."""
+    """Return the document of a report. Older kits called it run.json."""
     by_folder = {path.parent: path for name in (OLDER_FILE, FILE) for path in root.glob(f"*/{name}")}
     return sorted(by_folder.values())
 
 
 def all_runs(folder: Path) -> list[Run]:
-    """Return (folder, report.json) of every run that left one, oldest first; what cannot be read is left out."""
+    """Return (folder, report.json) of every run, oldest first, without unreadable ones."""
     runs: list[Run] = []
     for path in files(folder):
         try:
@@ -60,7 +60,7 @@ class ReportRow:
         return cls(folder.name, str(document.get("verdict", "?")), document.get("figures") or {}, target)
 
     def cells(self) -> tuple[str, ...]:
-        """Return what stands in the columns."""
+        """Return the cells of the row."""
         figures = self.figures
         p95 = figures.get("p95_ms")
         return (
@@ -75,13 +75,13 @@ class ReportRow:
 
 
 def table(rows: Sequence[ReportRow]) -> list[str]:
-    """Return one line a run."""
+    """Return one line per run."""
     header = ("RUN", "VERDICT", "REQUESTS", "FAILED", "P95", "RPS", "TARGET")
     return aligned([header, *(row.cells() for row in rows)])
 
 
 def probe(root: Path) -> None:
-    """Make REPORTS_DIR and try it, before there is anything to lose.
+    """Create REPORTS_DIR and write to it, before there are results to lose.
 
     Raises:
         KitError: it cannot be written to.
@@ -99,7 +99,7 @@ def _not_writable(root: Path, error: OSError) -> KitError:
 
 
 def new_folder(root: Path, run_id: str) -> Path:
-    """Make the folder for a run; a second report of the same run gets a number.
+    """Create the folder for a run; a second report of the same run gets a number.
 
     Raises:
         KitError: REPORTS_DIR cannot be written to.
@@ -116,11 +116,11 @@ def new_folder(root: Path, run_id: str) -> Path:
             return folder
     except OSError as error:
         raise _not_writable(root, error) from None
-    raise KitError(f"REPORTS_DIR {root} holds a thousand reports of {run_id}")
+    raise KitError(f"REPORTS_DIR {root} already has 1,000 reports of {run_id}")
 
 
 def save(folder: Path, document: Mapping[str, Any], files: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Write a run's files, report.json last: a folder without it was not finished. The names written."""
+    """Write a run's files, and return their names. report.json comes last, so a folder without it is incomplete."""
     written = []
     for name, content in files:
         (folder / name).write_bytes(content)
@@ -130,7 +130,7 @@ def save(folder: Path, document: Mapping[str, Any], files: Iterable[tuple[str, b
 
 
 def hand_over(paths: Iterable[Path], environ: Mapping[str, str]) -> None:
-    """Give files made under sudo to the person who called it."""
+    """Change the owner of files made under sudo to the user who called sudo."""
     uid, gid = environ.get("SUDO_UID", ""), environ.get("SUDO_GID", "")
     if os.geteuid() != 0 or not (uid.isdigit() and gid.isdigit()):
         return
@@ -139,13 +139,13 @@ def hand_over(paths: Iterable[Path], environ: Mapping[str, str]) -> None:
 
 
 def rendered(document: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of each file that is made of a report; pictures only where something failed."""
-    # Costly, and of no use to `down`, which looks for reports of ours here.
+    """Yield (name, content) of each file of a report; pictures only if something failed."""
+    # Slow to import, and not needed for `down`, which only looks for our reports.
     from sidecar.report.render import html, pictures, png, templates  # noqa: PLC0415
 
     yield "report.md", templates.markdown(document).encode()
     yield "junit.xml", templates.junit(document)
-    if Unknown.SECONDS in document.get("unknown", ()):  # most of the page is about them
+    if Unknown.SECONDS in document.get("unknown", ()):  # most of the page is about failures
         return
     yield "report.html", html.render(document).encode()
     if document["failure_classes"]:
@@ -155,7 +155,7 @@ def rendered(document: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
 
 
 def save_anew(settings: Settings, document: Mapping[str, Any], downloads: Files, environ: Mapping[str, str]) -> str:
-    """Save a report in a folder of its own; return where it is, or why it could not be saved."""
+    """Save a report in a folder of its own; return its place, or why it could not be saved."""
     try:
         folder = new_folder(settings.reports_dir, str(document["run_id"]))
         write(folder, settings, document, downloads, environ)
@@ -169,13 +169,13 @@ def save_anew(settings: Settings, document: Mapping[str, Any], downloads: Files,
 def write(
     folder: Path, settings: Settings, document: Mapping[str, Any], downloads: Files, environ: Mapping[str, str]
 ) -> None:
-    """Write all files of a report. Raises OSError when the disk does not take them."""
+    """Write all files of a report. Raises OSError if the disk refuses them."""
     names = save(folder, document, chain(downloads, rendered(document)))
     hand_over([settings.reports_dir, folder, *(folder / name for name in names)], environ)
 
 
 def append_summary(file: str, document: Mapping[str, Any], console: Console) -> None:
-    """Add the report to the summary of a GitHub Actions job, where there is one."""
+    """Add the report to the summary of the GitHub Actions job, if there is one."""
     if not file:
         return
     from sidecar.report.render import templates  # noqa: PLC0415  see above

@@ -1,6 +1,6 @@
-"""`run`: one run through the master's web API, its report on the host, one verdict.
+"""`run`: one run through the master's web API, with its report on the host and one verdict.
 
-Never a headless master: under its restart policy that would run again, and again.
+The master is never headless: under its restart policy it would start the run again and again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
     """Start a run (or follow the one that is running) to its end; return the exit code of its verdict.
 
     Raises:
-        KitError: it could not be run: no stack, no worker, a run under way, or settings that contradict each other.
+        KitError: the run could not start: no stack, no worker, an active run, or contradicting settings.
 
     """
     asked = limits.thresholds(settings, environ)
@@ -64,14 +64,15 @@ def run(settings: Settings, environ: Mapping[str, str], console: Console) -> int
     if not settings.attach and (short := plan.left_out(run_plan, about)):
         console.note(f"note: {short}")
     if settings.attach:
-        run_plan = replace(run_plan, users=0)  # how many were asked for, only whoever started the run knows
+        run_plan = replace(run_plan, users=0)  # only the caller that started the run knows its number of users
     _warn_if_few(web.worker_count(), settings, console)
     _warn_if_stale(about, console)
     if not settings.attach and plan.hosts_overwritten(run_plan, about):
         deployment.refuse(
-            settings, "an earlier run's HOST covers the classes' own: name it again, or make swarm-down, swarm-up"
+            settings,
+            "an earlier run's HOST replaced the classes' own hosts: set HOST again, or make swarm-down, swarm-up",
         )
-        console.note("an earlier run's HOST still covers the classes' own: loading them anew")
+        console.note("an earlier run's HOST still replaces the classes' own hosts: reloading the locustfile")
         restart.reload(settings, environ, console)
         figures, about = web.stats(), _ask(web, settings)
     done = _drive(web, settings, run_plan, about, figures, console)
@@ -94,9 +95,9 @@ def _ask(web: LocustApi, settings: Settings) -> MasterInfo:
 
 
 def _at_this_moment(web: LocustApi, figures: Mapping[str, Any]) -> tuple[str, int]:
-    """Return the master's state and its count of workers.
+    """Return the master's state and its number of workers.
 
-    Its figures may be two seconds old, and older than the workers.
+    The master's figures may be two seconds old, and older than its workers.
     """
     live = web.status() or {}
     state = follow.run_state({**figures, "state": live.get("state") or figures.get("state")})
@@ -104,30 +105,30 @@ def _at_this_moment(web: LocustApi, figures: Mapping[str, Any]) -> tuple[str, in
 
 
 def _change_filters(web: LocustApi, settings: Settings, environ: Mapping[str, str], console: Console) -> bool:
-    """Recreate master and workers when TAGS, EXCLUDE_TAGS or CLASSES are others than they were started with."""
+    """Recreate master and workers if TAGS, EXCLUDE_TAGS or CLASSES differ from the running stack."""
     picker = bool(web.page_settings().get("show_userclass_picker"))
     names = plan.filters_to_change(settings, web.status(), class_picker=picker)
     if names:
-        deployment.refuse(settings, f"make swarm-up with {', '.join(names)} as they are to be")
+        deployment.refuse(settings, f"make swarm-up with the new {', '.join(names)}")
         _refuse_by_the_files(web, settings)
-        console.note(f"{', '.join(names)}: not what the stack was started with; recreating master and workers")
+        console.note(f"{', '.join(names)}: the running stack has other values; recreating master and workers")
         kept = _without_arguments(settings, environ)
         up.up(replace(settings, environ=kept), kept, console, quiet_end=True)
     return bool(names)
 
 
 def _without_arguments(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without the run's arguments, which make hands on in it: an env file could name a secret.
+    """Return the environment without the run's arguments, which make adds to it: an env file could name a secret.
 
-    Each ${NAME} in an env file is filled in by Compose, so it would be in the containers for good.
+    Compose replaces each ${NAME} in an env file, so the secret would stay in the containers.
     """
     return {name: text for name, text in environ.items() if name not in settings.words}
 
 
 def _refuse_by_the_files(web: LocustApi, settings: Settings) -> None:
-    """Refuse what the files cannot carry before anything is recreated; files that have changed since, `up` reads.
+    """Refuse classes and shapes that the files lack, before anything is recreated. `up` reads files that have changed.
 
-    The master cannot tell: it may have been started with some of the classes only.
+    The master does not know: it may have been started with only some of the classes.
     """
     about = _ask(web, settings)
     if not about.changed_on_disk:
@@ -138,8 +139,8 @@ def _refuse_by_the_files(web: LocustApi, settings: Settings) -> None:
 def _warn_if_few(workers: int, settings: Settings, console: Console) -> None:
     wanted = workspace.expected_workers(settings)
     if as_decided.is_known(settings) and workers < wanted:
-        detail, fix = f"; `up` asked for {settings.workers}", f"make scale WORKERS={settings.workers}"
-        if workspace.processes(settings) > 1:  # which of a container's processes are gone, diagnose says
+        detail, fix = f"; `up` set {settings.workers}", f"make scale WORKERS={settings.workers}"
+        if workspace.processes(settings) > 1:  # diagnose names the missing processes of a container
             detail, fix = f", {workspace.processes(settings)} in each container", "make diagnose"
         count = f"{workers} of {plural(wanted, 'worker')} registered"
         console.note(f"warning: {count}{detail} → {fix}{settings.project_word}")
@@ -148,8 +149,8 @@ def _warn_if_few(workers: int, settings: Settings, console: Console) -> None:
 def _warn_if_stale(about: MasterInfo, console: Console) -> None:
     if about.changed_on_disk:
         console.note(
-            f"warning: {about.stale_processes} processes run an older {', '.join(about.changed_on_disk)} than the "
-            "one on disk → make reload"
+            f"warning: the file on disk is newer than in {about.stale_processes} of the stack's processes: "
+            f"{', '.join(about.changed_on_disk)} → make reload"
         )
 
 
@@ -161,7 +162,7 @@ def _drive(
     figures: Mapping[str, Any],
     console: Console,
 ) -> FinishedRun | None:
-    """Start, follow, and stop on Ctrl-C; return None when a followed run was left to go on."""
+    """Start, follow, and stop on Ctrl-C; return None if a followed run continues without this command."""
     started_at, began = datetime.now(UTC), time.monotonic()
     times = FollowLimits(0 if settings.attach else run_plan.seconds, settings.stop_timeout)
     progress = Progress(console, times.run_time)
@@ -174,11 +175,11 @@ def _drive(
     except Interrupted as interrupt:
         if settings.attach:
             progress.end()
-            console.line("no longer following; the run goes on → make run ATTACH=1")
+            console.line("stopped following; the run continues → make run ATTACH=1 follows it again")
             return None
         stopped_by, stopped_after = interrupt.by, time.monotonic() - began
         _stop(web, interrupt.by, console)
-        longest = settings.stop_timeout + stopping.LONGEST_SECONDS  # a second Ctrl-C gives up
+        longest = settings.stop_timeout + stopping.LONGEST_SECONDS  # a second Ctrl-C stops the waiting
         now = _known_run_id(web) or ""
         seen = replace(interrupt.seen, run_id=now if now != about.run_id else "")
         seen = follow.settle(web, seen, _CLOCK, longest, lambda seen: progress.show(seen, time.monotonic() - began))
@@ -193,7 +194,7 @@ def _drive(
 
 
 def _start(web: LocustApi, run_plan: RunPlan, settings: Settings, console: Console) -> None:
-    """Start the run, unless one that is under way is to be followed, and say what runs."""
+    """Start the run, or follow the active run, and print the headline."""
     if not settings.attach:
         answer = web.swarm(run_plan.form())
         if not answer.get("success"):
@@ -205,18 +206,18 @@ def _start(web: LocustApi, run_plan: RunPlan, settings: Settings, console: Conso
 
 
 def _headline(run_plan: RunPlan, settings: Settings) -> list[str]:
-    aim = f" at {run_plan.host}" if run_plan.host else ""
-    hints = [*filter(None, (up.defaults_note(settings),)), *_only(settings), "Ctrl-C stops it"]
-    load = f"{plural(run_plan.users, 'user')}, {run_plan.spawn_rate:g} a second"
+    aim = f" against {run_plan.host}" if run_plan.host else ""
+    hints = [*filter(None, (up.defaults_note(settings),)), *_only(settings), "Ctrl-C stops the run"]
+    load = f"{plural(run_plan.users, 'user')}, started at {run_plan.spawn_rate:g} per second"
     load += f", for {run_plan.run_time} s" if run_plan.run_time else ""
     if not run_plan.shape_class:
-        return [f"run of {load}{aim}", f"  {'; '.join(hints)}"]
-    hints = ["it ends the run", *([f"it may read {load}"] if run_plan.sends_load else []), *hints]
-    return [f"run with the load shape {run_plan.shape_class}{aim}", f"  {'; '.join(hints)}"]
+        return [f"Run of {load}{aim}", f"  {'; '.join(hints)}"]
+    hints = ["the shape ends the run", *([f"the shape may read these: {load}"] if run_plan.sends_load else []), *hints]
+    return [f"Run with the load shape {run_plan.shape_class}{aim}", f"  {'; '.join(hints)}"]
 
 
 def _only(settings: Settings) -> list[str]:
-    """Return what narrows the run down; it is said each time, because it holds until somebody says otherwise."""
+    """Return the filters of the run. They are printed for each run, because they stay until somebody changes them."""
     return [
         f"{word} {', '.join(names)}"
         for word, names in (
@@ -229,19 +230,19 @@ def _only(settings: Settings) -> list[str]:
 
 
 def _stop(web: LocustApi, by: str, console: Console) -> None:
-    """Stop the run at the master: at once, unless a person waits to be told that it may take a while."""
+    """Stop the run at the master. After Ctrl-C, first print that this may take a while."""
     if by == process.CTRL_C:
         console.rewrite()
-        console.note("Ctrl-C: stopping the run, then saving what there is (Ctrl-C again gives up)")
+        console.note("Ctrl-C: stopping the run and saving its report (a second Ctrl-C exits at once)")
         follow.stop_quietly(web, by)
         return
     follow.stop_quietly(web, by)
     console.rewrite()
-    console.note(f"{by}: stopped the run what there is")
+    console.note(f"{by}: stopped the run, saving its report")
 
 
 def _known_run_id(web: LocustApi) -> str | None:
-    """Return the plugin's id of its newest run; "" without a plugin, None when the plugin knows of no run at all."""
+    """Return the plugin's id of its newest run; "" without a plugin, None if the plugin has no run."""
     try:
         status = web.status()
     except MasterError:
@@ -252,8 +253,8 @@ def _known_run_id(web: LocustApi) -> str | None:
 
 
 def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapping[str, str], console: Console) -> int:
-    """Judge a run that is over, save its report and tell of it; return the verdict's exit code."""
-    # First: a master that its locustfile has ended serves only a few seconds more, and a new one knows of no run.
+    """Judge a finished run, save its report and print it; return the verdict's exit code."""
+    # First, because a master that its locustfile ended answers only a few more seconds, and a new one has no run.
     downloads, missing = _downloads(web, done)
     kept = settings.reports_dir / f".artifacts-{done.run_id}"
     try:
@@ -264,7 +265,7 @@ def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapp
         console.line()
         folder = reports.save_anew(settings, document, downloads, environ)
         is_moved = artifacts.move(kept, Path(folder), environ)
-    finally:  # Ctrl-C too leaves no folder behind
+    finally:  # no folder is left after Ctrl-C, either
         shutil.rmtree(kept, ignore_errors=True)
     for line in [f"report: {folder}", *(written if is_moved else ())]:
         console.line(line)
@@ -274,20 +275,20 @@ def _finish(web: LocustApi, settings: Settings, done: FinishedRun, environ: Mapp
 
 
 def _document(web: LocustApi, settings: Settings, done: FinishedRun, console: Console) -> dict[str, Any]:
-    """Return the report of a run that is over: from its record, else from what this command saw."""
+    """Return the report of a finished run: from its record, else from the observations of this command."""
     document, unwritten = _of_disk(web, settings, done)
     if document:
         return document
     if unwritten:
-        console.note(f"judged by what was seen from here: {unwritten}")
+        console.note(f"note: the verdict rests on what this command saw: {unwritten}")
     record = seen.record_of(web, settings, done, unwritten=unwritten)
     return make(record, settings.project, os.cpu_count(), KIT_VERSION)
 
 
 def _downloads(web: LocustApi, done: FinishedRun) -> tuple[list[tuple[str, bytes]], list[str]]:
-    """Return the files that the master keeps of a run, and a warning that says which are missing, and why."""
+    """Return the master's files of a run, and a warning about missing files with the reason."""
     if done.seen.master_lost:
-        return [], [f"no file of Locust's own is in the report: {done.seen.master_lost}"]
+        return [], [f"the report has none of Locust's own files: {done.seen.master_lost}"]
     files, missing = [], dict[str, list[str]]()
     for name, content, why in web.downloads():
         if why:
@@ -298,13 +299,13 @@ def _downloads(web: LocustApi, done: FinishedRun) -> tuple[list[tuple[str, bytes
 
 
 def _of_disk(web: LocustApi, settings: Settings, done: FinishedRun) -> tuple[dict[str, Any], str]:
-    """Return the report from what the plugin and the monitor wrote down, or nothing and why there is none.
+    """Return the report from the records of plugin and monitor, or an empty one and the reason.
 
-    For a master without the plugin there is neither: nobody there writes a run down.
+    A master without the plugin has no record and no reason: nothing there records a run.
     """
     run_id = done.plugin_run_id or report.newest_since(settings, done.started_at)
     if not run_id:
-        why = "the plugin on the master noted no run" if done.about.has_plugin else ""
+        why = "the master's plugin recorded no run" if done.about.has_plugin else ""
     else:
         words = limits.words(settings, done.thresholds) if settings.attach else None
         try:
@@ -314,13 +315,13 @@ def _of_disk(web: LocustApi, settings: Settings, done: FinishedRun) -> tuple[dic
         else:
             if document["state"] != "going":
                 return document, ""
-            why = "the run's record has no end"
+            why = "the run's record is incomplete: its end is missing"
     problem = str(seen.asked(web.status).get("record_error") or "") if why else ""
-    return {}, f"{why}; the master cannot write it: {problem}" if problem else why
+    return {}, f"{why}; the master could not write it: {problem}" if problem else why
 
 
 def _show_figures(document: Mapping[str, Any], console: Console) -> None:
-    """Show the figures by which the run was judged; Locust's own page counts what came after the end, too."""
+    """Print the figures of the verdict. Locust's own page also counts requests after the end."""
     width = shutil.get_terminal_size((100, 24)).columns
     console.line()
     for line in summary.table(document, width):

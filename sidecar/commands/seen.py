@@ -1,6 +1,6 @@
-"""The record of a run as `run` alone saw it: the master's figures, and the monitor's incidents over HTTP.
+"""The record of a run from what `run` saw: the master's figures, and the monitor's incidents over HTTP.
 
-It serves where nobody can read what the plugin writes: a master without the plugin, or a volume that is gone.
+It replaces the plugin's record if that is missing: for a master without the plugin, or after a volume was removed.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from sidecar.report.verdict import goodbye
 from sidecar.settings import Settings
 from sidecar.stack import deployment, limits, workspace
 
-_UNSEEN = "the sidecar was not there to see OOM kills and restarts"
+_UNSEEN = "the monitor was not running, so OOM kills and restarts were not recorded"
 _MOST_INCIDENTS = 5000
-_PATIENCE_SECONDS, _EACH_SECONDS = 6.0, 0.5  # an incident is final 3.5 s after its last sign
+_PATIENCE_SECONDS, _EACH_SECONDS = 6.0, 0.5  # an incident is final 3.5 s after its last signal
 _LONGEST_EXCEPTION = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A run that is over, as far as `run` knows it.
+    """A finished run, as far as `run` knows it.
 
     Attributes:
-        plan: what was asked for.
-        about: what the master said of itself.
-        run_id: the plugin's id of it, or a new one.
-        seen: what was observed of it.
-        started_at: its start by this machine's clock.
-        seconds: how long it was followed.
-        stopped_by: the signal by which this command stopped it, "" without one.
-        at_start: the master's figures from before it.
-        thresholds: what its figures must be.
-        plugin_run_id: "" where no plugin told of it.
+        plan: the plan of the run.
+        about: the facts about the master.
+        run_id: the plugin's id of the run, or a new id.
+        seen: the observations of the run.
+        started_at: the start by this machine's clock.
+        seconds: how long the run was followed.
+        stopped_by: the signal that stopped it, "" without a signal.
+        at_start: the master's figures before the run.
+        thresholds: the limits for its figures.
+        plugin_run_id: the plugin's id, "" if the plugin did not report the run.
 
     """
 
@@ -69,9 +69,9 @@ def record_of(
     sleep: Callable[[float], None] = time.sleep,
     unwritten: str = "",
 ) -> RunRecord:
-    """Return the record of a run from what this command saw, what the master still tells, and the monitor.
+    """Return the record of a run from this command's observations, the master's answers, and the monitor.
 
-    `unwritten` says why there is no record of it on the disk though there should be one.
+    `unwritten` is the reason for a missing record on the disk.
     """
     seen, plan = done.seen, done.plan
     lasted = min(done.seconds, plan.seconds) if plan.seconds and not settings.attach else done.seconds
@@ -112,7 +112,7 @@ def record_of(
 def _unknown(
     settings: Settings, seen: RunObserved, failures: Mapping[str, Any], performance: Mapping[str, Any]
 ) -> frozenset[Unknown]:
-    """Return what only the plugin, or another command, could have told of the run."""
+    """Return the facts about the run that only the plugin, or another command, knows."""
     return frozenset(
         {Unknown.SECONDS, Unknown.CONTAINERS}
         | ({Unknown.USERS, Unknown.PLAN} if settings.attach else set())
@@ -123,7 +123,7 @@ def _unknown(
 
 
 def _begin(settings: Settings, done: FinishedRun) -> dict[str, Any]:
-    """Return what the plugin would have written down at the start; what a followed run was asked, nobody here knows."""
+    """Return what the plugin would have recorded at the start. The settings of a followed run are unknown."""
     plan, is_ours = done.plan, not (settings.attach or done.plan.shape_class)
     load = {
         "users": plan.users or None,
@@ -173,9 +173,9 @@ def incidents_since(
     sleep: Callable[[float], None] = time.sleep,
     until: datetime | None = None,
 ) -> tuple[tuple[Incident, ...], str, Recording]:
-    """Return the project's incidents, why none are known, and up to when they are recorded.
+    """Return the project's incidents, the reason if they are unknown, and the time up to which they are recorded.
 
-    It waits a while, until no incident may change any more and all up to `until` are recorded.
+    It waits a while, until every incident is final and all incidents up to `until` are recorded.
     """
     reader, recording = deployment.reader(settings, 5.0), Recording()
     try:
@@ -197,9 +197,9 @@ def incidents_since(
 
 
 def _exceptions(web: LocustApi, seen: RunObserved) -> dict[str, Any]:
-    """Return what users' code raised in this run, as the plugin would write it; empty when the master knows nothing.
+    """Return the exceptions of users' code in this run, in the plugin's form; empty if the master has none.
 
-    The message alone: Locust leaves the exception's type out. An `assert` has none; its line of code says more.
+    They have only the message, because Locust omits the type. An `assert` has no message, so its line of code is shown.
     """
     raised = [] if seen.master_lost else asked(web.json, "/exceptions").get("exceptions") or []
     groups = []
@@ -212,7 +212,7 @@ def _exceptions(web: LocustApi, seen: RunObserved) -> dict[str, Any]:
 
 
 def asked(ask: Callable[..., Mapping[str, Any] | None], *path: str) -> Mapping[str, Any]:
-    """Return what the master says; nothing where it does not answer."""
+    """Return the master's answer; nothing if it does not answer."""
     try:
         return ask(*path) or {}
     except (MasterError, ValueError):

@@ -1,4 +1,4 @@
-"""The self-test: small containers of our own are OOM-killed, and the monitor must have seen each kill."""
+"""The self-test: small containers of the kit are OOM-killed, and the monitor must record each kill."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from sidecar.stack.images import IMAGES
 from sidecar.stack.registered import Clock
 
 PASSED, MISSED = 0, 1
-SETTLING_SECONDS = 15.0  # incidents are final after two seconds; the rest is for a machine under load
+SETTLING_SECONDS = 15.0  # incidents are final after two seconds; the rest is for a busy machine
 _PAUSE_SECONDS = 0.5
 _COLUMNS = ("VICTIM", "CONTAINER", "KILLED", "SEEN", "")
 _MOST_INCIDENTS = 500
-_EARLIER = timedelta(seconds=5)  # the engine's clock is this machine's; a margin costs nothing, ids are compared
+_EARLIER = timedelta(seconds=5)  # the engine uses this machine's clock; a margin does no harm, because ids are compared
 
 
 def selftest_stack(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
-    """Run the self-test beside a running stack. Return 0 when the monitor saw every kill, 1 when it missed one."""
+    """Run the self-test beside a running stack. Return 0 if the monitor recorded every kill, 1 if it missed one."""
     engine = connect(environ)
     workspace.running_stack(engine, settings)
     reader = SidecarReader(settings.monitor_port)
@@ -37,10 +37,10 @@ def selftest_stack(settings: Settings, environ: Mapping[str, str], console: Cons
 
 
 def selftest(engine: DockerEngine, reader: SidecarReader, console: Console, clock: Clock) -> int:
-    """Kill, compare, tell; return 0 when every kill was seen and 1 when one was missed or made up.
+    """Kill, compare, and print the result; return 0 if every kill was recorded, 1 if one was missed or invented.
 
     Raises:
-        SelftestError: the test itself could not be made.
+        SelftestError: the test itself failed.
         EngineError: Docker did not answer.
 
     """
@@ -60,16 +60,16 @@ def selftest(engine: DockerEngine, reader: SidecarReader, console: Console, cloc
 
 
 def image_with_python(engine: DockerEngine) -> str:
-    """Choose one of the kit's own images that has Python.
+    """Choose an image of the kit with Python.
 
     Raises:
-        SelftestError: none of them is there.
+        SelftestError: no such image exists.
 
     """
     for key in ("monitor", "locust"):
         if engine.image(IMAGES[key].name) is not None:
             return IMAGES[key].name
-    raise SelftestError("none of the kit's images is built", fix="make up")
+    raise SelftestError("no image of the kit is built", fix="make up")
 
 
 def wait_for_rows(
@@ -78,7 +78,7 @@ def wait_for_rows(
     read: Callable[[], Sequence[Incident]],
     clock: Clock,
 ) -> tuple[VictimRow, ...]:
-    """Ask the sidecar until it agrees with the victims and has made up its mind, or has had its time."""
+    """Ask the monitor until its incidents are final and match the victims, or until the deadline."""
     names = {victim.id: victim.shape.name for victim in victims}
     deadline = clock.now() + SETTLING_SECONDS
     while True:
@@ -89,10 +89,10 @@ def wait_for_rows(
 
 
 def incidents(reader: SidecarReader, since: datetime) -> tuple[Incident, ...]:
-    """Read the recent OOM kills, those of our own helpers too.
+    """Read the recent OOM kills, including the kit's own helpers.
 
     Raises:
-        SelftestError: the sidecar does not tell.
+        SelftestError: the monitor does not answer.
 
     """
     try:
@@ -100,14 +100,14 @@ def incidents(reader: SidecarReader, since: datetime) -> tuple[Incident, ...]:
             since=format_time(since), kind=IncidentKind.OOM_KILL, helpers=1, evidence=0, limit=_MOST_INCIDENTS
         ).incidents
     except MonitorError as error:
-        raise SelftestError(f"the sidecar gave no incidents: {error}", fix="make up") from error
+        raise SelftestError(f"the monitor returned no incidents: {error}", fix="make up") from error
 
 
 @dataclass(frozen=True, slots=True)
 class VictimRow:
-    """One victim: how often it was killed by its own witness, and how many of that the sidecar recorded.
+    """One victim: the number of its kills by its own count, and by the monitor's record.
 
-    `settled`: what the sidecar says is its last word.
+    `settled` means that the monitor's incidents are final.
     """
 
     name: str
@@ -119,12 +119,12 @@ class VictimRow:
 
     @property
     def passed(self) -> bool:
-        """Whether both say the same."""
+        """Whether both counts are the same."""
         return self.killed == self.seen
 
     @property
     def word(self) -> str:
-        """The judgement in a word or two."""
+        """The result in a word or two."""
         if self.passed:
             return "seen (estimated)" if self.estimated else "seen"
         return f"{self.killed - self.seen} MISSED" if self.seen < self.killed else f"{self.seen - self.killed} TOO MANY"
@@ -133,7 +133,7 @@ class VictimRow:
 def compare(
     names: Mapping[str, str], losses: Mapping[str, int], incidents: Iterable[Incident]
 ) -> tuple[VictimRow, ...]:
-    """Hold the victims' losses against the incidents; `names` and `losses` go by container id."""
+    """Compare the victims' kills with the incidents; the keys of `names` and `losses` are container ids."""
     kills = [incident for incident in incidents if incident.kind is IncidentKind.OOM_KILL]
     rows = []
     for container_id, killed in losses.items():
@@ -152,14 +152,14 @@ def compare(
 
 
 def table(rows: Sequence[VictimRow]) -> list[str]:
-    """Return the comparison line by line."""
+    """Return the lines of the comparison."""
     cells = [(row.name, row.container_id[:12], str(row.killed), str(row.seen), row.word) for row in rows]
     return aligned([_COLUMNS, *cells])
 
 
 def verdict(rows: Sequence[VictimRow]) -> str:
-    """Say in one line what the comparison comes to."""
+    """Return the result of the comparison in one line."""
     killed, seen = sum(row.killed for row in rows), sum(row.seen for row in rows)
     if all(row.passed for row in rows):
-        return f"passed: the sidecar saw each of {killed} OOM kills"
-    return f"FAILED: {killed} OOM kills happened, the sidecar recorded {seen}"
+        return f"passed: the monitor recorded each of {killed} OOM kills"
+    return f"FAILED: {killed} OOM kills happened, but the monitor recorded {seen}"

@@ -1,4 +1,4 @@
-"""What a run that is stopping waits for: users, listeners, and a master that the last locustfile ended."""
+"""Wait for a run that is stopping: for its users, its listeners, and a master that the last locustfile ended."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sidecar.settings import Settings
 from sidecar.stack import workspace
 from sidecar.stack.registered import Clock
 
-LONGEST_SECONDS = 600.0  # of a goodbye: listeners of test_stop may take long
+LONGEST_SECONDS = 600.0  # for the end of a run: listeners of test_stop may take long
 _EACH_SECONDS = 1.0
 
 
 def waits_for(status: Mapping[str, Any] | None) -> str:
-    """Say what the run waits for, in one line; "" when none is stopping, or nobody knows."""
+    """Return in one line what the run waits for; "" if no run is stopping, or the plugin does not know."""
     seconds = (status or {}).get("stopping_seconds")
     if status is None or seconds is None:
         return ""
@@ -37,7 +37,7 @@ def waits_for(status: Mapping[str, Any] | None) -> str:
 
 
 def wait(web: LocustApi, console: Console, clock: Clock) -> None:
-    """Wait while the last run is still stopping, and say once what for; what is the matter then, the caller finds."""
+    """Wait while the last run is still stopping, and print the reason once. The caller checks the result."""
 
     def what() -> str:
         try:
@@ -45,14 +45,14 @@ def wait(web: LocustApi, console: Console, clock: Clock) -> None:
         except MasterError:
             return ""
         returning = int(status.get("workers_to_return") or 0)
-        left = waits_for(status) or (f"{plural(returning, 'worker')} to register anew" if returning else "")
-        return left and f"the last run is still stopping ({left}): waiting for it"
+        left = waits_for(status) or (f"{plural(returning, 'worker')} to register again" if returning else "")
+        return left and f"the last run is still stopping, waiting for it ({left})"
 
     wait_while(what, LONGEST_SECONDS, _EACH_SECONDS, console, clock)
 
 
 def wait_while(what: Callable[[], str], longest: float, each: float, console: Console, clock: Clock) -> None:
-    """Wait while there is something to wait for, at most `longest` seconds, and say once what it is."""
+    """Wait while there is something to wait for, at most `longest` seconds, and print it once."""
     end = clock.now() + longest
     is_said = False
     while clock.now() < end and (note := what()):
@@ -70,7 +70,7 @@ _COMES_UP = frozenset({"running", "restarting"})
 def wait_for_master(
     web: LocustApi, settings: Settings, environ: Mapping[str, str], console: Console, clock: Clock
 ) -> None:
-    """Wait while the master ends, starts or gets its workers back; what is missing then, the caller finds."""
+    """Wait while the master ends, starts or gets its workers back. The caller checks the result."""
     note = "the master restarts: waiting for it and its workers"
     wait_while(
         lambda: note if _is_coming_back(web, settings, environ) else "",
@@ -97,7 +97,7 @@ def _is_coming_back(web: LocustApi, settings: Settings, environ: Mapping[str, st
 
 
 def _living(service: str, settings: Settings, environ: Mapping[str, str]) -> int:
-    """Return how many containers of a service live, or are being started anew by Docker; 0 where nobody can tell."""
+    """Return how many containers of a service run or are restarting; 0 if Docker does not answer."""
     try:
         containers = DockerEngine(find_socket(environ)).containers(settings.project)
     except EngineError:

@@ -29,7 +29,7 @@ _LINE_SECONDS = 5.0
 
 
 def figures(document: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """Return a master's figures over all requests, under names that end in their unit; `seconds` is the load's time."""
+    """Return a master's figures over all requests, under names with their unit; `seconds` is the time under load."""
     return _figures(total(document), seconds)
 
 
@@ -46,7 +46,7 @@ def _figures(row: Mapping[str, Any], seconds: float) -> dict[str, Any]:
 
 
 def endpoints(document: Mapping[str, Any], seconds: float) -> list[dict[str, Any]]:
-    """Return the same for each request name; what the master has no row for is in the row `(others)`."""
+    """Return the same for each request name. Requests without a row of the master are in the row `(others)`."""
     rows = [row for row in document.get("stats") or [] if row.get("name") != "Aggregated"]
     named = [{"method": row.get("method"), "name": row.get("name"), **_figures(row, seconds)} for row in rows]
     whole = total(document)
@@ -69,7 +69,7 @@ def errors(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def progress(seen: RunObserved, seconds: float, run_time: int) -> str:
-    """Return one line of live progress; its clock stops at `run_time`, whatever the last figures take to come in."""
+    """Return one line of live progress. Its clock stops at `run_time`, even if the last figures come later."""
     seconds = min(seconds, run_time) if run_time else seconds
     if not seen.started:
         return f"{elapsed(seconds)}  starting …"
@@ -89,9 +89,9 @@ def progress(seen: RunObserved, seconds: float, run_time: int) -> str:
 
 @dataclass
 class Progress:
-    """Shows a run as it goes: one line, rewritten on a terminal; a line every 5 seconds elsewhere.
+    """Shows a run in progress: one line that changes on a terminal, or a new line every 5 seconds elsewhere.
 
-    `run_time` is in seconds, 0 without a known end.
+    `run_time` is in seconds; 0 means an unknown end.
     """
 
     console: Console
@@ -99,7 +99,7 @@ class Progress:
     next_line: float = 0.0
 
     def show(self, seen: RunObserved, seconds: float) -> None:
-        """Show what is seen now, `seconds` into the run."""
+        """Show the current observation, `seconds` after the start."""
         text = f"  {progress(seen, seconds, self.run_time)}"
         if self.console.is_terminal:
             width = shutil.get_terminal_size((100, 24)).columns
@@ -109,12 +109,12 @@ class Progress:
             self.console.line(text)
 
     def end(self) -> None:
-        """Leave the line that was rewritten."""
+        """Keep the last progress line."""
         self.console.rewrite()
 
 
 def table(document: Mapping[str, Any], width: int) -> list[str]:
-    """Return the table of a report, at most `width` columns wide as long as that leaves room for names."""
+    """Return the table of a report, at most `width` columns wide if names still fit."""
     named = [row for row in document["endpoints"] if row["name"] != OTHERS]
     ranked = sorted(named, key=lambda row: -row["requests"])
     after = (document.get("after_the_end") or {}).get("endpoints") or []
@@ -134,7 +134,7 @@ def table(document: Mapping[str, Any], width: int) -> list[str]:
 
 
 def _more(unshown: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """Yield the row of all names that have none here."""
+    """Yield one row for all names without a row of their own."""
     rows = [*unshown, *others]
     if not rows:
         return
@@ -165,7 +165,7 @@ def failure_lines(document: Mapping[str, Any], width: int) -> list[str]:
     lines = [f"{row['count']} × {row['request']} ({row['share']:.1%}): {row['text']}" for row in rows[:_MOST_ERRORS]]
     if (more := len(rows) - len(lines) + int(document.get("failure_groups_left_out") or 0)) > 0:
         shown = sum(row["share"] for row in rows[:_MOST_ERRORS])
-        lines.append(f"… and {more:,} more; those above are {shown:.1%} of the failures")
+        lines.append(f"… and {more:,} more groups; the groups above have {shown:.1%} of the failures")
     return [_cut(line, width).rstrip() for line in lines]
 
 
@@ -174,13 +174,13 @@ def _cut(text: str, width: int) -> str:
 
 
 def users_taken_along(seen: RunObserved, wanted: int) -> str:
-    """Return a warning when workers that left took users with them; "" when all users were there to the end.
+    """Return a warning if workers that left took users with them; "" if all users were there to the end.
 
-    Locust spreads users anew when a worker comes, but not when one goes.
+    Locust distributes the users again when a worker joins, but not when a worker leaves.
     """
     if not seen.left or not 0 < seen.users < wanted:
         return ""
     return (
-        f"warning: {len(seen.left)} worker(s) left during the run and took users with them: "
-        f"{seen.users} of {wanted} were running at its end"
+        f"warning: {plural(len(seen.left), 'worker')} left during the run and took users with them: "
+        f"{seen.users} of {wanted} users were running at the end"
     )

@@ -1,4 +1,4 @@
-"""`try`: one user of each class, each task once, each request printed; needs no running stack."""
+"""`try`: run one user of each class, each task once, and print each request; it needs no running stack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sidecar.stack.compose import Decided, write_env_file
 
 
 def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
-    """Try the locustfile in a container of its own; return 0 when each request succeeded, 1 when one did not.
+    """Try the locustfile in a container of its own; return 0 if each request succeeded, else 1.
 
     Raises:
         KitError: the locustfile cannot run, or has no target.

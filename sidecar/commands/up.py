@@ -1,4 +1,4 @@
-"""`up`: from settings to N workers registered at the master. First everything that can be refused, then the acts."""
+"""`up`: start N workers that register at the master. First come all checks, then the changes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from sidecar.stack.registered import WorkerWait
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is known once nothing is left to refuse."""
+    """The result of all checks."""
 
     decided: Decided
     target: target.Target
@@ -46,7 +46,7 @@ class Prepared:
 
 
 def up_or_set_up(settings: Settings, environ: Mapping[str, str], console: Console) -> int:
-    """Bring the stack up. Without Docker nothing is installed, unless the person at the terminal agrees."""
+    """Start the stack. If Docker is missing, ask the person at the terminal before anything is installed."""
     try:
         up(settings, environ, console)
     except EngineAbsentError as error:
@@ -63,10 +63,10 @@ def up_or_set_up(settings: Settings, environ: Mapping[str, str], console: Consol
 
 
 def up(settings: Settings, environ: Mapping[str, str], console: Console, *, quiet_end: bool = False) -> None:
-    """Bring the stack up, or to the wanted shape when it is up already; `quiet_end` leaves the banner out.
+    """Start the stack, or change a running one; `quiet_end` omits the banner.
 
     Raises:
-        KitError: bad input (nothing was started then), or the stack did not come up.
+        KitError: wrong input (nothing was started then), or the stack did not start.
 
     """
     began = time.monotonic()
@@ -90,8 +90,8 @@ def up(settings: Settings, environ: Mapping[str, str], console: Console, *, quie
 
 
 def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[DockerEngine, tuple[ListedContainer, ...]]:
-    """Refuse what can be refused in a few milliseconds."""
-    deployment.refuse(settings, "make swarm-up, or a PROJECT of another name, or first: make swarm-down")
+    """Run all checks that take a few milliseconds."""
+    deployment.refuse(settings, "make swarm-up, or use another PROJECT, or first make swarm-down")
     refuse_options(settings, environ)
     locustfile.check(locustfile.sources(settings), settings.locustfiles_dir)
     locustfile.check_tls(settings)
@@ -107,32 +107,32 @@ def _pre_flight(settings: Settings, environ: Mapping[str, str]) -> tuple[DockerE
 
 
 def refuse_options(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Refuse what Locust would read unasked and the stack cannot be.
+    """Refuse options in Locust's own files that contradict the stack.
 
     Raises:
-        SettingError: such an option, or a file that cannot be read.
+        SettingError: there is such an option, or a file cannot be read.
 
     """
     locust_options.refuse(locust_options.read(settings.root, settings.locustfiles_dir, environ))
 
 
 def defaults_note(settings: Settings) -> str:
-    """Return which settings are what Locust's own files say, and where; "" for none."""
+    """Return the settings that come from Locust's own files, with their places; "" without any."""
     sources = {option.source for option in settings.unasked}
     taken = [
         f"{name}={entry.raw} ({entry.source})" for name, entry in settings.given.items() if entry.source in sources
     ]
-    return f"as Locust's own files say: {', '.join(taken)}" if taken else ""
+    return f"settings from Locust's own files: {', '.join(taken)}" if taken else ""
 
 
 def processes_of(settings: Settings, engine: DockerEngine) -> int:
-    """Return how many Locust processes each worker container is to have; -1 is one for each core of the engine."""
+    """Return the number of Locust processes per worker container; -1 means one per core of the engine."""
     asked = locust_options.processes(settings.unasked)
     return asked if asked > 0 else max(1, int(engine.info().get("NCPU") or 1))
 
 
 def check_network(settings: Settings, engine: DockerEngine) -> None:
-    """Refuse a TARGET_NETWORK that is not there."""
+    """Refuse a TARGET_NETWORK that does not exist."""
     name = settings.target_network
     if name and engine.network(name) is None:
         raise SettingError(f"TARGET_NETWORK {name!r} does not exist", fix="docker network ls")
@@ -141,7 +141,7 @@ def check_network(settings: Settings, engine: DockerEngine) -> None:
 def prepare(
     settings: Settings, engine: DockerEngine, environ: Mapping[str, str], console: Console, *, is_swarm: bool = False
 ) -> Prepared:
-    """Build the images, then learn what only they tell: whether the files run, where they aim, whose the socket is."""
+    """Build the images, then use them to check the files, the target, and the owner of the socket."""
     write_env_file(settings)
     secrets.write(settings)
     builder = ImageBuilder(settings, engine, environ, console, images.all_hashes(settings))
@@ -179,7 +179,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class ImageBuilder:
-    """Builds the images of a stack that are missing or of other inputs; `inputs` are the hashes of today's, by key."""
+    """Builds the images of a stack that are missing or outdated; `inputs` are the current hashes, by key."""
 
     settings: Settings
     engine: DockerEngine
@@ -188,16 +188,16 @@ class ImageBuilder:
     inputs: Mapping[str, str]
 
     def locust_and(self, wanted: list[str]) -> tuple[str, bool]:
-        """Build what is old of the wanted images; return the Locust image to use, and whether any was built."""
+        """Build the outdated images among `wanted`; return the Locust image to use, and whether any was built."""
         ours = [key for key in wanted if key != "locust" or not self.settings.locust_image]
-        with self.console.step("images", "looking for what changed") as step:
+        with self.console.step("images", "looking for changes") as step:
             built = self.build(ours)
             locust_image = self.with_requirements()
             step.result = f"built {', '.join(built)}" if built else "up to date"
         return locust_image, bool(built)
 
     def build(self, wanted: list[str]) -> list[str]:
-        """Build those of the wanted images that are old; return their keys."""
+        """Build the outdated images among `wanted`; return their keys."""
         old = images.stale(self.engine, self.inputs, wanted)
         if old and not self.console.is_terminal:
             self.console.note(f"building {', '.join(image.key for image in old)} …")
@@ -205,13 +205,13 @@ class ImageBuilder:
         return [image.key for image in old]
 
     def build_all(self, chosen: Sequence[images.Image]) -> None:
-        """Build these images side by side."""
+        """Build these images in parallel."""
         if chosen:
             compose = workspace.compose_for(self.settings, Decided(inputs=self.inputs), self.environ)
             images.build(compose, chosen, self.settings.state_dir / "build.log", self.console)
 
     def with_requirements(self) -> str:
-        """Return the Locust image to use, with the user's requirements.txt built in when there is one."""
+        """Return the Locust image to use, with the user's requirements.txt if there is one."""
         base = self.settings.locust_image or images.IMAGES["locust"].name
         asked = requirements.read(self.settings)
         tag = _tag(self.settings, self.engine, asked)
@@ -221,14 +221,14 @@ class ImageBuilder:
 
 
 def may_need_mock(settings: Settings) -> bool:
-    """Guess from the text, so that the mock target is built beside the others, and there when the files are checked."""
+    """Guess from the text, so that the mock target is built with the other images, before the files are checked."""
     if settings.host or settings.mock:
         return settings.mock or target.is_mock(settings.host)
     return any(b"mock-target" in path.read_bytes() for path in locustfile.sources(settings))
 
 
 def requirements_image(settings: Settings, engine: DockerEngine) -> str:
-    """Return the name that the image with the user's requirements.txt has or would have; "" without such a file."""
+    """Return the name of the image with the user's requirements.txt; "" without such a file."""
     return _tag(settings, engine, requirements.read(settings))
 
 
@@ -240,9 +240,9 @@ def _tag(settings: Settings, engine: DockerEngine, asked: requirements.Requireme
 def check_in_image(
     settings: Settings, engine: DockerEngine, image: str, console: Console, mock: Compose | None = None
 ) -> check.Checked:
-    """Let Locust itself load the user's files, unless it did so with these very files and this image.
+    """Let Locust itself load the user's files, unless it did so before with the same files and image.
 
-    They reach what the workers reach; `mock` is the project whose mock target is to be there.
+    The files reach the same networks as the workers; `mock` is the project whose mock target must run.
     """
 
     def networks() -> list[str]:
@@ -265,7 +265,7 @@ def check_in_image(
 
 
 def _shape(settings: Settings, shapes: Sequence[str]) -> str:
-    """Return which load shape runs take, in words, and that others are there; "" where there is none."""
+    """Return a text about the load shape of runs, and the other shapes; "" without a shape."""
     name = settings.shape or next(iter(shapes), "")
     if settings.shape:
         plan.refuse_unknown("SHAPE", (name,), (*shapes, plan.NO_SHAPE), settings.locustfile)
@@ -274,7 +274,7 @@ def _shape(settings: Settings, shapes: Sequence[str]) -> str:
 
 
 def decide_target(settings: Settings, checked: check.Checked) -> target.Target:
-    """Decide where the load of this stack goes."""
+    """Decide the target of this stack."""
     taking_part = [
         user_class for user_class in checked.user_classes if not settings.classes or user_class.name in settings.classes
     ]
@@ -290,9 +290,9 @@ def decide_target(settings: Settings, checked: check.Checked) -> target.Target:
 
 
 def memory_note(settings: Settings, total: int) -> str:
-    """Limits beyond the `total` bytes that Docker has (0 = unknown) are allowed, since a limit is not a use.
+    """Return a note about limits above the `total` bytes of Docker (0 = unknown); "" if there is nothing to note.
 
-    They are worth a line, which this returns; "" when there is nothing to say.
+    Such limits are allowed, because a limit is not a use.
     """
     limits = settings.workers * settings.worker_memory + settings.master_memory
     if not total or limits <= total:
@@ -300,12 +300,12 @@ def memory_note(settings: Settings, total: int) -> str:
     has = f"Docker has {gibibytes(total)}"
     for name, limit in (("WORKER_MEMORY", settings.worker_memory), ("MASTER_MEMORY", settings.master_memory)):
         if limit > total:
-            return f"note: {name} is {gibibytes(limit)}, {has}: this limit never takes effect"
-    return f"note: the memory limits add up to {gibibytes(limits)}, {has}; that is fine while real use stays below"
+            return f"note: {name} is {gibibytes(limit)}, but {has}, so this limit never takes effect"
+    return f"note: the memory limits add up to {gibibytes(limits)}, but {has}; this is fine while the use stays below"
 
 
 def remember(settings: Settings, prepared: Prepared) -> None:
-    """Write down what was decided, for the verbs that follow."""
+    """Save the decisions for later verbs."""
     state.remember(settings, prepared.decided, target=prepared.target.shown, **asdict(prepared.checked))
 
 
@@ -316,7 +316,7 @@ def wait_for_workers(
     console: Console,
     doing: str = "waiting for the workers to register at the master",
 ) -> None:
-    """Wait until the master counts so many workers."""
+    """Wait until so many workers are registered."""
     with console.step("workers", doing) as step:
         step.result = WorkerWait(engine, settings.project, console).registered(
             workspace.web_for(settings), wanted, others=bool(settings.remote_workers)
@@ -340,21 +340,21 @@ def _start(
 
 
 def _close(containers: tuple[ListedContainer, ...]) -> None:
-    """End a gate that an earlier `up` was told to open: this one's files do not know of it."""
+    """Remove the gate for remote workers of an earlier `up`, which the files of this `up` do not contain."""
     gates = [container.id for container in containers if container.service == remote.GATE]
     if gates:
         act("rm", "--force", *gates)
 
 
 def half_up(error: StackError, settings: Settings) -> StackError:
-    """Return the same error for a stack of which some containers may already run: `down` comes first."""
+    """Return the same error with `down` as first fix, because some containers may already run."""
     then = f", then {error.fix}" if error.fix else ""
     fix = f"make down{settings.project_word}{then}"
     return StackError(error.what, wanted=error.wanted, where=error.where, fix=fix)
 
 
 def banner(settings: Settings, target: str, web_url: str, seconds: float, environ: Mapping[str, str]) -> list[str]:
-    """Return what `up` says at its end: where everything is, and what to do next."""
+    """Return the banner of `up`: the addresses, and the next commands."""
     tail = settings.project_word
     each = workspace.processes(settings)
     containers = f" in {plural(settings.workers, 'container')}" if each > 1 else ""
@@ -367,18 +367,18 @@ def banner(settings: Settings, target: str, web_url: str, seconds: float, enviro
         f"  Monitor    http://127.0.0.1:{settings.monitor_port}/",
     ]
     if environ.get("SSH_CONNECTION"):
-        lines += ["", "  From your own machine, first:", f"  {ssh_line(settings, environ)}"]
+        lines += ["", "  To open these pages on your own machine, run there:", f"  {ssh_line(settings, environ)}"]
     next_commands = [
-        (f"make run{tail} USERS=50 RUN_TIME=1m", "one run, one verdict"),
-        (f"make monitor{tail}", "the live view"),
-        (f"make reload{tail}", "after editing the locustfile"),
+        (f"make run{tail} USERS=50 RUN_TIME=1m", "start a run, and get its verdict"),
+        (f"make monitor{tail}", "show the live view"),
+        (f"make reload{tail}", "load an edited locustfile"),
     ]
     width = max(len(command) for command, _ in next_commands)
     return [*lines, "", "  Next:", *(f"  {command:<{width}}   {why}" for command, why in next_commands)]
 
 
 def ssh_line(settings: Settings, environ: Mapping[str, str]) -> str:
-    """Return the command that brings both pages to the machine at the other end of this SSH session."""
+    """Return the SSH command that forwards both pages to the client of this SSH session."""
     parts = environ.get("SSH_CONNECTION", "").split()
     here = parts[2] if len(parts) >= 4 else "<this machine>"  # noqa: PLR2004  client, its port, server, its port
     port = f" -p {parts[3]}" if len(parts) >= 4 and parts[3] != "22" else ""  # noqa: PLR2004  the same

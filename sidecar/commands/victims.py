@@ -1,4 +1,4 @@
-"""The self-test's victims: in which ways they are OOM-killed, their start, their ends, and their removal."""
+"""The self-test's victims: the ways in which they are OOM-killed, their start, their exits, and their removal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHILDREN = 3
 RESTARTS = 3
 MEMORY = "64m"
 
-# It needs nothing but Python itself. The parent of the children writes down what it lost: one line of JSON a child.
+# It needs only Python itself. The parent of the children prints one line of JSON for each lost child.
 PROGRAM = f"""
 import json, os, sys, time
 
@@ -48,17 +48,17 @@ time.sleep(600)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One way to be killed: its name, the program's argument, and the restart policy of its container."""
+    """One way to be killed: its name, the argument of the program, and the restart policy of its container."""
 
     name: str
     argument: str
     restart: str = "no"
 
     def losses(self, inspected: Mapping[str, Any], log: Sequence[str]) -> int | None:
-        """Return how many of the victim's processes were killed, by its own witness; None while it goes on.
+        """Return how many of the victim's processes were killed, by its own count; None while it runs.
 
-        The witness of a main process is how its container ended: 137 without anybody having sent a signal. That of
-        children is their parent's log.
+        For a main process, this is the exit code of its container: 137 without a signal from anyone. For children, it
+        is the log of their parent.
         """
         if self.argument == "children":
             return _logged(log)
@@ -70,7 +70,7 @@ class Shape:
 
 SHAPES = (
     Shape("main process", "main"),
-    Shape("children", "children"),  # killed one after another, while the main process lives
+    Shape("children", "children"),  # killed one after another, while the main process survives
     Shape("restart loop", "main", restart=f"on-failure:{RESTARTS}"),
 )
 
@@ -83,14 +83,14 @@ def _logged(log: Sequence[str]) -> int | None:
 
 
 class SelftestError(KitError):
-    """The self-test itself could not be made."""
+    """The self-test itself failed."""
 
     exit_code = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """One container that is to be OOM-killed."""
+    """One container that will be OOM-killed."""
 
     shape: Shape
     name: str
@@ -99,11 +99,11 @@ class Victim:
 
 @contextmanager
 def started(image: str, mark: str) -> Iterator[tuple[Victim, ...]]:
-    """Start one container of each shape; they are removed at the end, whatever happens.
+    """Start one container of each shape. At the end, they are always removed.
 
     Args:
         image: an image with Python.
-        mark: a word that no other self-test has, for the names.
+        mark: a word for the names that no other self-test uses.
 
     Raises:
         SelftestError: Docker did not start one.
@@ -121,7 +121,7 @@ def started(image: str, mark: str) -> Iterator[tuple[Victim, ...]]:
 
 
 def _command(shape: Shape, name: str, image: str) -> Sequence[str]:
-    """Return the arguments of a victim's container: limited, hardened, without a network, marked as our own."""
+    """Return the arguments of a victim's container: limited, hardened, without a network, labelled as the kit's own."""
     return [
         *("run", "--detach", "--name", name, "--label", ROLE, "--restart", shape.restart),
         *("--memory", MEMORY, "--memory-swap", MEMORY, "--pids-limit", "32", "--network", "none"),
@@ -138,10 +138,10 @@ def _docker(*words: str) -> str:
 
 
 def wait_for_losses(victims: Sequence[Victim], engine: DockerEngine, clock: Clock) -> dict[str, int]:
-    """Wait until each victim has been through its kills; return how many there were, by container id.
+    """Wait until each victim has had its kills; return their number, by container id.
 
     Raises:
-        SelftestError: one does not come to its end, or was not killed at all, so that nothing can be said.
+        SelftestError: a victim did not finish, or was not killed at all, so the test has no result.
 
     """
     deadline = clock.now() + PATIENCE_SECONDS
@@ -154,9 +154,12 @@ def wait_for_losses(victims: Sequence[Victim], engine: DockerEngine, clock: Cloc
         if len(losses) < len(victims):
             if clock.now() > deadline:
                 late = ", ".join(victim.shape.name for victim in victims if victim.id not in losses)
-                raise SelftestError(f"these victims did not come to their end in {PATIENCE_SECONDS:.0f} s: {late}")
+                raise SelftestError(f"these victims did not finish within {PATIENCE_SECONDS:.0f} s: {late}")
             clock.sleep(_PAUSE_SECONDS)
     unhurt = ", ".join(victim.shape.name for victim in victims if not losses[victim.id])
     if unhurt:
-        raise SelftestError(f"the kernel killed nothing in: {unhurt}", where="is swap used in spite of its limit?")
+        raise SelftestError(
+            f"the kernel killed no process in: {unhurt}",
+            where="check whether the kernel uses swap in spite of the limit",
+        )
     return losses

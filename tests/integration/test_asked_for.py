@@ -124,7 +124,7 @@ def test_a_run_without_arguments_has_the_defaults_whatever_the_page_sent(shop: S
         ("ARGS=--tenant red", "tenant is 'red'; expected: blue or green"),
         (
             "colour=red",
-            "neither a setting nor an argument of this locustfile; it has tenant, pace, shop_key, parts, careful",
+            "not a setting, and not an argument of this locustfile, which has tenant, pace, shop_key, parts, careful",
         ),
     ],
 )
@@ -147,7 +147,7 @@ def test_make_passes_arguments_on(shop: Stack) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "colour=red: neither a setting nor an argument of this locustfile" in done.stderr
+    assert "colour=red: not a setting, and not an argument of this locustfile" in done.stderr
 
 
 def test_plain_compose_is_not_taken_for_the_stack_that_up_made(shop: Stack) -> None:
@@ -174,7 +174,7 @@ def test_plain_compose_is_not_taken_for_the_stack_that_up_made(shop: Stack) -> N
 def test_a_worker_less_is_said_and_a_stack_that_was_stopped_is_not_run(shop: Stack) -> None:
     plain_compose(shop, "up", "--detach", "--no-build", "--no-recreate", "--scale", "locust-worker=1")
     until(lambda: workers(shop) == 1, 60, "the worker to leave")
-    assert "1 of 2 workers registered; `up` asked for 2" in run(shop)[0]
+    assert "1 of 2 workers registered; `up` set 2" in run(shop)[0]
     plain_compose(shop, "restart")
     until(lambda: workers(shop) == 1, 60, "the worker to be back")
     run(shop)

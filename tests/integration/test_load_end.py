@@ -125,7 +125,7 @@ def test_ctrl_c_is_judged_by_the_end_of_the_load_and_a_failed_goodbye_is_said(sh
     assert any(text.startswith("after the end: 6 requests, 6 failed (6 × POST /logout") for text in report["reasons"])
     assert reason in shop.report(report["run_id"])["reasons"]
     assert all(reason in text for text in shop.files(report).values())
-    assert "the last run is still stopping (" in next_run.stdout
+    assert "the last run is still stopping, waiting for it (" in next_run.stdout
 
 
 def test_the_rate_of_requests_that_never_end_is_over_the_time_of_the_run(shop: LoadEnd) -> None:

@@ -120,7 +120,7 @@ def test_processes_are_workers_and_one_that_was_killed_is_missed_until_it_is_bac
     run = ("SPAWN_RATE=8", "RUN_TIME=6s")
     whole = two_each.kit("run", *run)
     assert whole.returncode == 0, whole.stdout + whole.stderr
-    assert "run of 8 users" in whole.stdout
+    assert "Run of 8 users" in whole.stdout
     assert "USERS=8 (two/.env:3 LOCUST_USERS)" in whole.stdout
     name = two_each.inspect("locust-worker")[0]["Name"].strip("/")
     docker("exec", name, "python3", "-c", KILL_ONE)

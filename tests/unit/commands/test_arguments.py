@@ -71,7 +71,7 @@ def test_what_a_run_gives_is_sent_and_a_run_without_them_says_so_too() -> None:
 
 def test_variables_of_the_make_command_line_are_arguments_and_those_of_a_make_around_it_may_be() -> None:
     made = {"MAKEFLAGS": " -- tenant=green colour=red KIT=x", "tenant": "green", "colour": "red", "KIT": "x"}
-    assert _error(environ=made | {"MAKELEVEL": "1"}).startswith("colour=red: neither a setting nor an argument")
+    assert _error(environ=made | {"MAKELEVEL": "1"}).startswith("colour=red: not a setting, and not an argument")
     assert _sent(environ=made | {"MAKELEVEL": "2"}) == {"tenant": "green"}
 
 
@@ -121,11 +121,11 @@ def test_args_are_read_as_on_locusts_command_line(text: str, sent: dict[str, Any
         ("ARGS=--tenant purple", "tenant is 'purple'; expected: blue or green"),
         (
             "colour=red",
-            f"colour=red: neither a setting nor an argument of this locustfile; it has {', '.join(NAMES)}",
+            f"colour=red: not a setting, and not an argument of this locustfile, which has {', '.join(NAMES)}",
         ),
-        ("ARGS=--hue red", f"ARGS holds a word that belongs to no flag; expected: some of {', '.join(FLAGS)}"),
-        ("ARGS=--tenant", "ARGS: --tenant has no value; expected: the other"),
-        ("ARGS=--dry-run=1", "ARGS: --dry-run has a value; expected: the other"),
+        ("ARGS=--hue red", f"ARGS has a word that belongs to no flag; expected: some of {', '.join(FLAGS)}"),
+        ("ARGS=--tenant", "ARGS: --tenant has no value; expected: a value"),
+        ("ARGS=--dry-run=1", "ARGS: --dry-run has a value; expected: no value"),
         ("ARGS='green", "ARGS cannot be used (command line); expected: No closing quotation"),
     ],
 )
@@ -177,8 +177,8 @@ def test_a_master_without_the_plugin_is_sent_every_argument_as_its_page_sends_th
 
 
 def test_a_run_that_is_followed_takes_no_arguments_and_tells_those_it_has() -> None:
-    assert _error("ATTACH=1", "tenant=green").startswith("tenant was given, but ATTACH=1 follows a run")
-    assert _error("ATTACH=1", "ARGS=--tenant green").startswith("ARGS was given")
+    assert _error("ATTACH=1", "tenant=green").startswith("tenant is set, but ATTACH=1 follows a run")
+    assert _error("ATTACH=1", "ARGS=--tenant green").startswith("ARGS is set")
     assert _plan("ATTACH=1").arguments["tenant"] == "green"
 
 

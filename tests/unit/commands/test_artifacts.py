@@ -91,10 +91,10 @@ def test_each_containers_files_come_into_a_folder_of_its_own(engine: Path, tmp_p
         "locust-worker-1/shots/a b.png",
     ]
     assert said == (
-        ["2 files that the test wrote, 6B, in its artifacts/"],
+        ["2 files of the test, 6B, in its artifacts/"],
         [
-            "not in artifacts/: what locust-worker-3 wrote: it runs no more",
-            "not in artifacts/: what locust-worker-2 wrote before: it was started anew at 12:30:00 UTC",
+            "not in artifacts/: files of locust-worker-3: it is not running any more",
+            "not in artifacts/: earlier files of locust-worker-2: it was restarted at 12:30:00 UTC",
         ],
     )
     assert "monitor" not in (engine / "calls").read_text()
@@ -109,14 +109,14 @@ def test_what_has_no_room_is_left_out_and_named_and_every_container_has_its_shar
     there = sorted(str(path.relative_to(into)) for path in into.rglob("*") if path.parent != into and path.is_file())
     assert there == ["locust-worker-1/a", "locust-worker-1/s.csv", "locust-worker-2/a", "locust-worker-2/s.csv"]
     assert "locust-worker-1/b, 390.6KiB" in said[0]
-    assert said[0].endswith("and 1 more: ARTIFACTS_MEGABYTES has no room for it")
+    assert said[0].endswith("and 1 more: it is larger than the rest of ARTIFACTS_MEGABYTES")
     assert len((into / "left-out.txt").read_text().splitlines()) == 6
 
 
 @pytest.mark.parametrize(
     ("length", "code", "why"),
     [
-        (512 * 3 + 5000, 0, "the copy broke off"),  # within b
+        (512 * 3 + 5000, 0, "the copy was interrupted"),  # within b
         (512 * 2, 137, "the copy ended with exit code 137"),  # between the two
         (512 * 3 + 5000, 124, "the copy took more than 60 s"),
     ],
@@ -129,9 +129,9 @@ def test_a_copy_that_breaks_off_leaves_no_half_file_and_is_named(
     into = tmp_path / "kept"
     came, left_out = artifacts.collect(settings(tmp_path), {}, BEGAN, into)
     assert [path.name for path in (into / "locust-worker-1").iterdir()] == ["a"]
-    assert came == ["1 file that the test wrote, 5B, in its artifacts/"]
-    assert any("the rest of what locust-worker-1 wrote" in line and line.endswith(why) for line in left_out)
-    assert f"the rest of what locust-worker-1 wrote: {why}\n" in (into / "left-out.txt").read_text()
+    assert came == ["1 file of the test, 5B, in its artifacts/"]
+    assert any("further files of locust-worker-1" in line and line.endswith(why) for line in left_out)
+    assert f"further files of locust-worker-1: {why}\n" in (into / "left-out.txt").read_text()
 
 
 @pytest.mark.parametrize(("fails_at", "line"), [("locust-worker-2", "no answer"), ("", "")])
@@ -146,7 +146,7 @@ def test_trouble_with_one_container_does_not_hide_what_came_before(
     monkeypatch.setattr(Engine, "inspect", inspect)
     (engine / "locust-worker-1").write_bytes(packed({"a": b"whole"}))
     came, left_out = artifacts.collect(settings(tmp_path), {}, BEGAN, tmp_path / "kept")
-    assert came == ["1 file that the test wrote, 5B, in its artifacts/"]
+    assert came == ["1 file of the test, 5B, in its artifacts/"]
     trouble = [text for text in left_out if text.startswith("some files that the test wrote are not in the report")]
     assert trouble == [f"some files that the test wrote are not in the report: {line}"] * bool(line)
 

@@ -250,7 +250,7 @@ def test_the_next_run_waits_for_the_last_one_and_says_so_once(fake_time: FakeTim
     wait(web, Console(said), fake_time.clock())
     assert (
         said.getvalue().strip()
-        == "the last run is still stopping (3 users in on_stop, 1 user in tasks, 12 s): waiting for it"
+        == "the last run is still stopping, waiting for it (3 users in on_stop, 1 user in tasks, 12 s)"
     )
     assert fake_time.seconds == 2
 

@@ -35,7 +35,7 @@ def test_without_monitor_and_docker_command_the_runs_cannot_be_told_in_one_line(
     with pytest.raises(report.NoRecordError) as caught:
         report.document(settings, {})
     line = caught.value.line()
-    assert "no sidecar answers" in line
+    assert "the monitor did not answer" in line
     assert line.endswith("and the docker command is not installed → run `make setup`")
     assert report.newest_since(settings, datetime.now(UTC)) == ""
 

@@ -211,7 +211,7 @@ def test_workers_that_leave_with_their_users_are_said(
 ) -> None:
     master.on_swarm = running(figures("running", 9, workers={"w1": "running"}, users=4), figures("stopped", 40))
     start(master, tmp_path, say, "RUN_TIME=0", "USERS=10")
-    assert "1 worker(s) left during the run and took users with them: 4 of 10 were running" in out.getvalue()
+    assert "1 worker left during the run and took users with them: 4 of 10 users were running" in out.getvalue()
 
 
 def test_a_restarted_master_makes_a_run_invalid(
@@ -318,8 +318,8 @@ def test_the_headline_fits_eighty_columns_and_says_what_narrows_the_run(
     words = ["USERS=1000", "RATE=100", "RUN_TIME=1h", "HOST=http://mock-target:8080", "TAGS=slow,checkout"]
     start(master, tmp_path, say, *words)
     first, second = out.getvalue().splitlines()[:2]
-    assert first == "run of 1000 users, 100 a second, for 3600 s at http://mock-target:8080"
-    assert second == "  only tags slow, checkout; Ctrl-C stops it"
+    assert first == "Run of 1000 users, started at 100 per second, for 3600 s against http://mock-target:8080"
+    assert second == "  only tags slow, checkout; Ctrl-C stops the run"
 
 
 def test_an_unknown_class_is_refused_before_anything_is_recreated(
@@ -364,17 +364,17 @@ def test_a_class_that_only_the_files_have_is_for_up_to_load(
     monkeypatch.setattr(up, "up", up_loads_it)
     master.on_swarm = running(figures("stopped", 40))
     start(master, tmp_path, say, "CLASSES=B", "RUN_TIME=0")
-    assert "CLASSES: not what the stack was started with" in out.getvalue()
+    assert "CLASSES: the running stack has other values" in out.getvalue()
 
 
 @pytest.mark.parametrize(
     ("status", "why"),
     [
-        ({"run": None}, "the plugin on the master noted no run"),
-        ({"run": {"run_id": "20261122T150405Z-ab12"}}, "the plugin on the master noted no run"),  # one from before
+        ({"run": None}, "the master's plugin recorded no run"),
+        ({"run": {"run_id": "20261122T150405Z-ab12"}}, "the master's plugin recorded no run"),  # one from before
         (
             {"run": None, "record_error": "No space left on device"},
-            "; the master cannot write it: No space left on device",
+            "; the master could not write it: No space left on device",
         ),
     ],
 )
@@ -400,7 +400,7 @@ def test_a_run_carries_the_plugins_id_and_its_own_without_one(master: FakeMaster
 
 def test_a_run_that_is_going_is_refused_and_left_alone(master: FakeMaster, tmp_path: Path, say: Console) -> None:
     master.figures = [figures("running", 5)]
-    with pytest.raises(StackError, match=r"a run is going already.*ATTACH=1"):
+    with pytest.raises(StackError, match=r"another run is already active.*ATTACH=1"):
         start(master, tmp_path, say)
     assert master.posts == []
     assert not (tmp_path / "reports").exists()
@@ -449,7 +449,7 @@ def test_an_older_file_in_the_workers_is_said(
     }
     master.on_swarm = running(figures("stopped", 40))
     start(master, tmp_path, say, "RUN_TIME=0")
-    assert "2 processes run an older a.py than the one on disk → make reload" in out.getvalue()
+    assert "the file on disk is newer than in 2 of the stack's processes: a.py → make reload" in out.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,9 @@ def test_an_incident_that_may_still_change_is_waited_for(monkeypatch: pytest.Mon
 
 def test_a_sidecar_that_was_not_there_saw_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     answered(monkeypatch, MonitorError("connection refused"))
-    assert reasons(tmp_path) == ("the sidecar was not there to see OOM kills and restarts: connection refused",)
+    assert reasons(tmp_path) == (
+        "the monitor was not running, so OOM kills and restarts were not recorded: connection refused",
+    )
 
 
 def test_another_stacks_sidecar_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

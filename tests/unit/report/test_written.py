@@ -114,7 +114,7 @@ def test_groups_are_listed_with_their_share_and_a_kind_of_many_texts_is_one_line
     assert "| 400 | 80.0% | GET /cart | assertion 200: no order \\<n\\> |" in in_markdown
     assert "smaller groups" not in in_markdown
     many = document(figures=figures, failure_groups=[groups[1]] * 50, failure_groups_left_out=1200)
-    assert failure_lines(many, 100)[-1] == "… and 1,245 more; those above are 100.0% of the failures"
+    assert failure_lines(many, 100)[-1] == "… and 1,245 more groups; the groups above have 100.0% of the failures"
     assert "1,220 smaller groups have no row here." in templates.markdown(many)
 
 
@@ -123,5 +123,5 @@ def test_without_a_plugin_each_text_has_its_share() -> None:
     lines = failure_lines(document(figures={**document()["figures"], "failures": 500}, failures=texts), 100)
     assert (lines[0], lines[-1]) == (
         "1 × GET /cart (0.2%): no order 0",
-        "… and 495 more; those above are 1.0% of the failures",
+        "… and 495 more groups; the groups above have 1.0% of the failures",
     )
