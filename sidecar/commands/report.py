@@ -65,7 +65,7 @@ def fetch(
         ask: options of the report, by the names of `runs.reports.Ask`.
 
     Raises:
-        NoRecordError: neither a sidecar nor a helper container can tell.
+        NoRecordError: neither the monitor nor a helper container answers.
 
     """
     document = _asked(settings, run_id, ask)
@@ -99,7 +99,7 @@ def listing(settings: Settings) -> dict[str, Any]:
     """Return a summary of all runs with a folder, newest first, and the runs that cannot be read.
 
     Raises:
-        NoRecordError: neither a sidecar nor a helper container can tell.
+        NoRecordError: neither the monitor nor a helper container answers.
 
     """
     reader = deployment.reader(settings, _TIMEOUT_SECONDS)
@@ -179,7 +179,7 @@ def document(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the report of RUN, made again; without RUN the list of all runs.
 
     Raises:
-        KitError: there is no such run, or nobody can tell.
+        KitError: there is no such run, or no answer.
 
     """
     if not settings.run:
@@ -199,7 +199,7 @@ def report(settings: Settings, environ: Mapping[str, str], console: Console) -> 
     """List the runs, or make the report of one again; return 0 for every verdict.
 
     Raises:
-        KitError: there is no such run, or nobody can tell.
+        KitError: there is no such run, or no answer.
 
     """
     made = document(settings, environ)

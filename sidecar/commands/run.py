@@ -208,7 +208,7 @@ def _start(web: LocustApi, run_plan: RunPlan, settings: Settings, console: Conso
 def _headline(run_plan: RunPlan, settings: Settings) -> list[str]:
     aim = f" against {run_plan.host}" if run_plan.host else ""
     hints = [*filter(None, (up.defaults_note(settings),)), *_only(settings), "Ctrl-C stops the run"]
-    load = f"{plural(run_plan.users, 'user')}, started at {run_plan.spawn_rate:g} per second"
+    load = f"{plural(run_plan.users, 'user')}, {run_plan.spawn_rate:g} started per second"
     load += f", for {run_plan.run_time} s" if run_plan.run_time else ""
     if not run_plan.shape_class:
         return [f"Run of {load}{aim}", f"  {'; '.join(hints)}"]

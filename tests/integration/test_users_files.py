@@ -76,7 +76,7 @@ def test_a_shape_runs_to_its_own_end_and_refuses_users(mine: Stack) -> None:
 def test_a_shape_that_reads_users_and_time_can_be_chosen_and_gets_them(mine: Stack) -> None:
     done = mine.kit("run", "SHAPE=Asked", "USERS=5", "SPAWN_RATE=5", "RUN_TIME=4s")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the shape may read these: 5 users, started at 5 per second, for 4 s" in done.stdout
+    assert "the shape may read these: 5 users, 5 started per second, for 4 s" in done.stdout
     report = newest(mine)
     asked = {name: report["settings"][name] for name in ("shape_class", "users", "run_time_seconds")}
     assert asked == {"shape_class": "Asked", "users": 5, "run_time_seconds": 4}

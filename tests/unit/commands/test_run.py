@@ -318,7 +318,7 @@ def test_the_headline_fits_eighty_columns_and_says_what_narrows_the_run(
     words = ["USERS=1000", "RATE=100", "RUN_TIME=1h", "HOST=http://mock-target:8080", "TAGS=slow,checkout"]
     start(master, tmp_path, say, *words)
     first, second = out.getvalue().splitlines()[:2]
-    assert first == "Run of 1000 users, started at 100 per second, for 3600 s against http://mock-target:8080"
+    assert first == "Run of 1000 users, 100 started per second, for 3600 s against http://mock-target:8080"
     assert second == "  only tags slow, checkout; Ctrl-C stops the run"
 
 

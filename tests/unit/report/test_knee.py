@@ -32,12 +32,16 @@ def test_the_knee_is_the_last_step_that_brought_more() -> None:
     assert [step.users for step in found.steps] == [1, 2, 4, 8, 16]
     assert (found.at, found.by_generator) == (2, False)
     assert found.text == (
-        "knee at 4 users: 200 requests per second, p95 21 ms; the next step, 8 users: 205 requests per second, p95 40 ms"
+        "knee at 4 users: 200 requests per second, p95 21 ms; "
+        "the next step, 8 users: 205 requests per second, p95 40 ms"
     )
 
 
 def test_without_a_knee_it_says_how_far_it_looked() -> None:
-    assert find_knee(steps_of(timeline(*RISING))).text == "no knee up to 4 users: each step brought more requests per second"
+    assert (
+        find_knee(steps_of(timeline(*RISING))).text
+        == "no knee up to 4 users: each step brought more requests per second"
+    )
     assert find_knee(()).at is None
 
 

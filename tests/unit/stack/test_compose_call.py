@@ -158,7 +158,10 @@ def test_a_failed_start_of_the_containers_names_down(tmp_path: Path, say: Consol
     [
         ([], ""),
         (["WORKERS=8"], "limits add up to 18.0 GiB, but Docker has 16.0 GiB"),
-        (["WORKER_MEMORY=90T"], "WORKER_MEMORY is 92160.0 GiB, but Docker has 16.0 GiB, so this limit never takes effect"),
+        (
+            ["WORKER_MEMORY=90T"],
+            "WORKER_MEMORY is 92160.0 GiB, but Docker has 16.0 GiB, so this limit never takes effect",
+        ),
         (["MASTER_MEMORY=17G"], "MASTER_MEMORY is 17.0 GiB"),
     ],
 )
