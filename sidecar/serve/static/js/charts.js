@@ -1,5 +1,5 @@
-// The three charts: memory against the limit and processor of each container, users and requests of the run.
-// Sixty lines stay readable: those under most pressure have a colour and a name, the others are grey until pointed at.
+// The three charts: memory against the limit and CPU of each container, users and requests of the run.
+// Sixty lines stay readable: the busiest ones have a colour and a name, the others are grey until pointed at.
 
 import { make, byId, setText, arrange } from "./dom.js";
 import { percent, number, time, shortName, told, UNKNOWN } from "./format.js";
@@ -28,7 +28,7 @@ const axisTime = (_, ticks) => ticks.map((tick, place) => {
   return place === 0 && seconds ? text : text.slice(0, seconds ? 8 : 5);
 });
 
-// A line stops where nothing was known for longer than a few rounds, whatever the distance between two figures is drawn as.
+// A line stops if there was no figure for longer than a few rounds, however close two points are drawn.
 const gaps = (common) => (u, seriesIndex, from, to) => {
   const found = [];
   const [xs, ys] = [u.data[0], u.data[seriesIndex]];
@@ -210,7 +210,7 @@ export class Charts {
     });
   }
 
-  // The axis ends at the sidecar's present: `seconds` since 1970 on its clock.
+  // The axis ends at the monitor's current time: `seconds` since 1970 on its clock.
   moveTo(seconds, interval) {
     this.common.to = seconds;
     this.common.from = seconds - this.store.windowSeconds;
@@ -250,8 +250,8 @@ export class Charts {
     ]);
   }
 
-  // Who has a colour, the same in both charts: who was pinned, who has an OOM kill ahead or is throttled, and who has been
-  // under most pressure lately, by memory or processor. Who is in stays in for a while.
+  // The containers with a colour, the same in both charts: pinned ones, those with an OOM forecast or throttling, and
+  // those with the most memory or CPU use lately. A chosen one stays for a while.
   #choose() {
     const recent = (values) => {
       const known = values.slice(-RECENT_POINTS).filter((value) => value !== null);

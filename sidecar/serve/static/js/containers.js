@@ -1,4 +1,4 @@
-// The table of containers: the troubled ones first. A name pressed is drawn in the charts with a colour of its own.
+// The table of containers, those with problems first. A pressed name is drawn in the charts with its own colour.
 
 import { make, byId, setText, setClass, arrange } from "./dom.js";
 import { memory, pair, percent, duration, UNKNOWN } from "./format.js";
@@ -36,7 +36,7 @@ function used(one) {
 
 const count = (value) => (value === null || value === undefined ? [UNKNOWN, "quiet"] : [String(value), value ? "" : "quiet"]);
 
-// Columns: class, heading, label on a phone, and what a container has there as [text, style].
+// Columns: class, heading, label on a phone, and a container's content as [text, style].
 const COLUMNS = [
   ["node", "Node", "", (one) => [one.node || UNKNOWN, one.state === "unknown" ? "bad" : "quiet"]],
   ["state", "State", "", (one) => state(one)],

@@ -11,7 +11,7 @@ export function make(tag, className, ...children) {
   return element;
 }
 
-// What is the same is not touched: a selection, the focus and a screen reader's place survive a refresh.
+// Unchanged elements are not touched, so a selection, the focus and a screen reader's place survive a refresh.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -35,7 +35,7 @@ export function fact(name, value, { detail = "", style = "" } = {}) {
   return make("div", "", make("dt", "", name), shown);
 }
 
-// A list of facts is made anew only when something in it changed.
+// A list of facts is replaced only if something in it changed.
 export function showFacts(list, facts) {
   const key = facts.map((one) => `${one.outerHTML}`).join("");
   if (list.shown === key) return;
@@ -43,8 +43,8 @@ export function showFacts(list, facts) {
   list.replaceChildren(...facts);
 }
 
-// Ask the API for a document; what goes wrong is one line of text. A browser drops what is under way when a network of
-// the machine comes or goes, as with each container that starts: so it asks twice.
+// Ask the API for a document. An error is one line of text. A browser drops open requests when a network of the machine
+// comes or goes, as with each container that starts. So it asks twice.
 export async function ask(path, signal, again = true) {
   let answer;
   let body = null;

@@ -39,7 +39,7 @@ export function duration(seconds) {
   return `${Math.floor(s / 86400)}d ${two(Math.floor((s % 86400) / 3600))}h`;
 }
 
-// Locust's own log lines without their stamp, which the line's time says already, and the level that they name.
+// Locust's log lines without their time stamp, which the row already shows, and their level.
 export function logText(text) {
   const level = /^\[[^\]]+\] [^/\s]+\/(WARNING|ERROR|CRITICAL)\//.exec(text);
   return {
@@ -48,14 +48,14 @@ export function logText(text) {
   };
 }
 
-// An incident's sentence names a container without its project; of another project's that would be half a name.
+// An incident's sentence names a container without its project; a container of another project needs its full name.
 export function told(incident, project) {
   if (!incident.container || !incident.project || incident.project === project) return incident.text;
   const short = shortName(incident.container, incident.project).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return incident.text.replace(new RegExp(`(?<![\\w/-])${short}(?![\\w-])`, "g"), () => incident.container);
 }
 
-// A container's name without its project, as long as that is ours: `locust-worker-3`, `master` of one.
+// A container's name without its project, if the project is ours: `locust-worker-3`, `master` of one.
 export function shortName(container, project) {
   return container.startsWith(`${project}-`) ? container.slice(project.length + 1) : container;
 }

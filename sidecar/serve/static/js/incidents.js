@@ -34,7 +34,7 @@ export class Incidents {
     return [...this.known.values()];
   }
 
-  // Returns whether anything is new and show() is due. Of two revisions of one incident the higher is kept, whichever comes first.
+  // Returns whether anything is new and show() is due. The higher of two revisions is kept, in any order of arrival.
   take(incidents, { announce = false } = {}) {
     let changed = false;
     for (const incident of incidents) {
@@ -187,7 +187,7 @@ function evidence(one, incident) {
   return made;
 }
 
-// Memory before the incident, raw usage against the limit: raw usage is what the limit is enforced on.
+// Memory before the incident, raw usage against the limit: the limit applies to raw usage.
 function sparkline(samples, limit) {
   const [width, height] = [600, 90];
   const space = "http://www.w3.org/2000/svg";

@@ -1,4 +1,4 @@
-// The logs: the latest lines as they come, or what a search found.
+// The logs: the latest lines, or the result of a search.
 
 import { make, byId, setText, ask } from "./dom.js";
 import { when, number, logText, shortName } from "./format.js";
@@ -95,7 +95,7 @@ export class Logs {
     byId("log-lines").replaceChildren(...this.live.map((entry) => line(entry, this.project, "")));
   }
 
-  // Containers that are gone stay on offer: their lines are still there.
+  // Removed containers stay in the list: their lines are still stored.
   #offer(names) {
     const select = byId("logs-container");
     this.offered ??= new Set();

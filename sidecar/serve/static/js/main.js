@@ -1,4 +1,4 @@
-// The live page. It shows what /api/stream sends and decides nothing that the sidecar has decided already.
+// The live page. It shows what /api/stream sends, and repeats no decision of the monitor.
 
 import { make, byId, setText, setClass, ask } from "./dom.js";
 import { duration, moment } from "./format.js";
@@ -37,7 +37,7 @@ let blind = [];
 
 // --- what is shown -----------------------------------------------------------------------------------------------
 
-// Drawn once a frame, however many incidents a storm brings, and not at all while nobody can see the page.
+// Draw at most once per frame, however many incidents arrive, and not at all while the page is hidden.
 let drawing = false;
 function draw() {
   if (drawing) return;
@@ -68,7 +68,7 @@ function show(snapshot) {
   draw();
 }
 
-// A span is known by its start and source; the newest word on it counts.
+// A span is known by its start and source; the newest report of it counts.
 function mergeBlind(spans) {
   const key = (span) => `${span.source} ${span.since}`;
   const known = new Map(blind.map((span) => [key(span), span]));
@@ -100,7 +100,7 @@ function showFreshness() {
 
 // --- where it comes from -----------------------------------------------------------------------------------------
 
-// What happened before this moment, or while the page could not listen.
+// Load what happened before this moment, or while the page was not connected.
 async function loadPast() {
   if (loading) loading.abort();
   const mine = (loading = new AbortController());
@@ -143,7 +143,7 @@ function connect() {
   stream.addEventListener("error", () => {
     connected = false;
     showFreshness();
-    // The browser itself reconnects after a cut, but not after an answer that is no stream.
+    // The browser reconnects by itself after a cut, but not after an answer that is not a stream.
     if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
   });
 }

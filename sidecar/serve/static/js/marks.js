@@ -1,12 +1,12 @@
-// What all charts show on their common time axis: incidents as marks, spans without sight as hatched gaps.
+// What all charts show on their common time axis: incidents as marks, blind spans as hatched gaps.
 
 const NEAR_PIXELS = 7;
 const HEAD_PIXELS = 5;
 const NUMBER_PIXELS = 16;
 const GRAVITY = { error: 2, warn: 1, info: 0 };
 
-// Incidents that fall on about the same place become one mark with a number, at the place of the gravest: two hundred
-// kills stay readable. A mark with a number takes the room of that number, too.
+// Incidents at about the same place become one mark with a number, at the place of the most serious one. So two hundred
+// kills stay readable. A mark with a number also needs the room of that number.
 function clusters(u, incidents) {
   const made = [];
   for (const incident of incidents) {  // oldest first

@@ -42,7 +42,7 @@ function showLocust(snapshot) {
   const remote = locust.workers.filter((worker) => worker.remote && worker.state !== "missing").length;
   const here = locust.workers_connected - remote;
   const short = here < locust.workers_expected;
-  // After a run the master goes on answering with the run's last figures: they must not pass for the present.
+  // After a run the master still answers with the run's last figures. They must not look current.
   const active = ACTIVE.includes(locust.state);
   const past = active || locust.p95_ms === null ? "" : " (last run)";
   const since = active && run && run.started_at ? `for ${duration((new Date(snapshot.at) - new Date(run.started_at)) / 1000)}` : "";

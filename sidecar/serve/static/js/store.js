@@ -25,7 +25,7 @@ export class Store {
     for (const one of history.containers) {
       const limit = one.memory_limit_bytes;
       const known = this.#container(one.container, limit);
-      // A container that was made anew has the name of the one before it: one line.
+      // A recreated container has the name of the one before it: they share one line.
       one.memory_working_set_bytes.forEach((value, place) => {
         if (value !== null && limit) known.memory[place] = (value / limit) * 100;
       });
@@ -58,7 +58,7 @@ export class Store {
     this.#trim(now);
   }
 
-  // From how many seconds on a pause between two figures is a gap: a line across it would be made up.
+  // The length of a pause that counts as a gap: a line across it would be invented.
   gapSeconds(interval) {
     const steps = [];
     for (let place = 1; place < this.at.length; place += 1) steps.push(this.at[place] - this.at[place - 1]);
