@@ -157,7 +157,7 @@ class SidecarReader:
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
                 if not kept:
                     raise MonitorError("the connection was cut") from error
-            return self._answer(path, sent)  # the sidecar may have closed a kept one; that alone says nothing
+            return self._answer(path, sent)  # the monitor may have closed a kept connection; that is no failure
         except (OSError, http.client.HTTPException) as error:
             raise MonitorError(why_unreachable(error, _NO_ANSWER)) from error
 

@@ -27,7 +27,7 @@ class Confidence(StrEnum):
     """How sure a finding is of its cause."""
 
     CERTAIN = "certain"  # the cause itself was observed
-    LIKELY = "likely"  # its effects were, and they fit nothing else that was looked at
+    LIKELY = "likely"  # its effects were observed, and they fit no other checked cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,10 @@ class ExitReason(StrEnum):
 
     OOM = "oom"
     STOPPED = "stopped"  # a person, Compose or the daemon asked it to
-    KILLED = "killed"  # SIGKILL that nobody in sight sent, and that no OOM kill explains
+    KILLED = "killed"  # SIGKILL from an unknown sender, which no OOM kill explains
     CRASHED = "crashed"  # a code other than 0
-    LOST_MASTER = "lost_master"  # a Locust worker that gave its master up, and left with 0
-    FINISHED = "finished"  # 0, of its own accord
+    LOST_MASTER = "lost_master"  # a Locust worker that lost its master, and ended with 0
+    FINISHED = "finished"  # exit code 0 without a request
     UNSEEN = "unseen"  # it ended while the monitor could not see
 
 

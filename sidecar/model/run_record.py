@@ -15,7 +15,7 @@ from sidecar.model.incident import Incident
 
 Document = Mapping[str, Any]
 
-STUCK_SECONDS = 10.0  # that a request waits until it counts as never answered, where the run has no word of it
+STUCK_SECONDS = 10.0  # how long a request waits until it counts as unanswered, if the run has no own limit
 
 
 def number(given: object, usual: float) -> float:

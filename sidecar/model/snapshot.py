@@ -13,7 +13,7 @@ _LABEL_NAME = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]{0,62}")
 _OWN_LABELS = ("run_id",)
 SCHEMA_VERSION = 1
 MASTER, WORKER = "locust-master", "locust-worker"  # the services of docker-compose.yml
-MISSING = "missing"  # the state of a worker that the master hears no more
+MISSING = "missing"  # the state of a worker without heartbeats
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ SCHEMA_VERSION = 1
 _POINTS = 300
 _MOST_GROUPS, _MOST_EXAMPLES = 50, 2
 _FEW_INCIDENTS = 100
-_MANY_USERS = (2, 5, 10)  # times what was run
+_MANY_USERS = (2, 5, 10)  # multiples of the run's own users
 
 
 def make(

@@ -171,7 +171,7 @@ class Api:
             until=until,
             limit=asked.whole("limit", DEFAULT_LIMIT, _MOST_LINES),
         )
-        lines = self._open().search(replace(query, limit=query.limit + 1))  # one more tells whether there are more
+        lines = self._open().search(replace(query, limit=query.limit + 1))  # one more line shows whether there are more
         return record_answer(
             LogLines(self.clock(), tuple(map(log_line, lines[: query.limit])), more=len(lines) > query.limit)
         )

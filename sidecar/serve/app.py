@@ -31,7 +31,7 @@ from sidecar.serve.auth import ALLOWED_HOSTS, ClusterAuth, SafeHeaders, TokenGua
 from sidecar.serve.requests import EXCEPTION_HANDLERS, UNAVAILABLE, Parameters, json_answer, problem
 from sidecar.views.metrics import CONTENT_TYPE
 
-# A comment line this often tells both ends, and any proxy between them, that the stream lives.
+# The interval of comment lines: they show both ends, and any proxy between them, that the stream is alive.
 _KEEP_ALIVE_SECONDS = 15.0
 _RETRY_MILLISECONDS = 1000  # a browser's own pause before it connects again is three to five seconds
 
@@ -63,7 +63,7 @@ async def events(
             yield event("reload", b"{}")
         for incident in news.incidents:
             yield written(incident)
-        if snapshot is not None and snapshot is not sent:  # an incident alone does not send everything again
+        if snapshot is not None and snapshot is not sent:  # a new incident alone does not send the whole Snapshot again
             sent = snapshot
             yield event("snapshot", snapshot)
 

@@ -89,7 +89,7 @@ class TokenGuard:
 
 
 # Names under which a browser on the machine (or at the other end of an SSH tunnel) and the stack's own containers ask.
-# Any other Host header comes from a page elsewhere that had its own name resolve to 127.0.0.1.
+# Any other Host header comes from a foreign page whose name resolves to 127.0.0.1.
 ALLOWED_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]", "monitor")
 
 _HEADERS = {

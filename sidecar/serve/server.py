@@ -59,7 +59,7 @@ async def _serve(settings: WatchSettings, pool: ThreadPoolExecutor) -> int:
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def publish(incidents: Sequence[Incident]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: the sidecar ends, and what was committed is on the disk
+        with suppress(RuntimeError):  # the loop is closed: the monitor ends, and all commits are on disk
             loop.call_soon_threadsafe(board.record, incidents)
 
     sidecar = Sidecar(settings, pool, publish)
@@ -76,7 +76,7 @@ def _app(settings: WatchSettings, sidecar: Sidecar, board: Board, stopping: asyn
         return metrics_text(sidecar.series.rows(), snapshot, sidecar.own(), legacy=legacy)
 
     def beat() -> None:
-        with suppress(OSError):  # a full tmpfs makes the container unhealthy, not the watching slower
+        with suppress(OSError):  # a full tmpfs makes the container unhealthy, but does not slow down the monitor
             if settings.beat_file:
                 Path(settings.beat_file).touch()
 
@@ -117,7 +117,7 @@ def _config(settings: WatchSettings, app: Starlette) -> uvicorn.Config:
         host=settings.listen[0],
         port=settings.listen[1],
         lifespan="on",
-        access_log=False,  # a line each two seconds says nothing
+        access_log=False,  # a line each two seconds is noise
         log_level="warning",
         server_header=False,
         date_header=False,  # uvicorn would have to wake each second to keep it right

@@ -66,7 +66,7 @@ _MOST_SPANS = 1000
 _LOOK_FOR_ROOM_SECONDS = 10.0
 _ALERTED_BEFORE, _A_DAY = timedelta(days=2), timedelta(days=1)
 _NEWS = timedelta(minutes=15)
-# Events of the time before are taken in first: they say when what the counters then show has happened.
+# Read earlier events first: they show when the changes of the counters happened.
 _REPLAY_SECONDS = 3.0
 _REPLAY_TAKES_SECONDS = 0.3
 
@@ -127,7 +127,7 @@ class Sidecar:
 
     def start(self) -> None:
         """Start to watch. Replay events since the last stop first, as far as the engine remembers them."""
-        self._begin(self.history.start, lambda: None)  # the store ends it, as the last of all
+        self._begin(self.history.start, lambda: None)  # the store stops it last
         self._begin(self._followers.start, self._followers.stop)
         if self._notifier is not None:
             self._begin(self._notifier.start, self._notifier.stop)

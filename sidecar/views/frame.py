@@ -39,7 +39,7 @@ from sidecar.views.table import Look, TableGroup, tables
 _BROKEN_STATES = {"exited": "exited", "dead": "exited", "restarting": "restarting"}
 _MOST_WARNING_ROWS = 4
 _MOST_OF_LOCUST = 12  # rows of failures or endpoints where the height has no end
-_LEAST_OF_LOCUST = 4  # heading, head line, and two rows: less says too little for its place
+_LEAST_OF_LOCUST = 4  # heading, head line, and two rows: less is not worth the room
 
 
 def frame(scene: Scene, *, width: int, height: int | None, state: ViewState | None = None) -> Drawing:
@@ -198,7 +198,7 @@ def _warning(alert: Warn, width: int) -> list[Line]:
 def _as_many_as_fit(blocks: Sequence[list[Line]], room: int) -> Iterator[Line]:
     """Yield whole blocks, and say how many were left out."""
     total = sum(len(block) for block in blocks)
-    left = room if total <= room else max(1, room - 1)  # one line of a warning says more than a count
+    left = room if total <= room else max(1, room - 1)  # one line of a warning is more useful than a count
     for number, block in enumerate(blocks):
         if left <= 0 and room > 1:
             yield line(TextSpan(f"  … {len(blocks) - number} more", DIM))

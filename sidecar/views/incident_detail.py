@@ -23,8 +23,8 @@ _REASONS = {
     ExitReason.FINISHED: "by itself",
     ExitReason.UNSEEN: "while the monitor did not watch",
 }
-_MOMENT = timedelta(seconds=1)  # what is shorter happened at once
-_MOST_ROWS = 20  # of one text: what is longer says no more
+_MOMENT = timedelta(seconds=1)  # a shorter span is shown as one moment
+_MOST_ROWS = 20  # of one text
 
 
 def group_of(incident_id: str | None, snapshot: Snapshot) -> IncidentGroup | None:

@@ -188,7 +188,7 @@ class Ticker:
         if room is None or self.wanted <= room:
             return [row for group in self.groups for row in self.blocks.get(group.root.id, ())]
         chosen: dict[str, list[Line]] = {}
-        left = max(1, room - 1)  # in a room of one line the gravest group says more than a count
+        left = max(1, room - 1)  # with one line, the most serious group is more useful than a count
         for group in by_gravity(self.groups):
             if left <= 0 or group.root.id not in self.blocks:
                 break

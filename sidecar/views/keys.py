@@ -14,7 +14,7 @@ Action = Callable[[ViewState, Snapshot], ViewState]
 _ALL = frozenset(ScreenName)
 _MAIN = frozenset({ScreenName.MAIN})
 _LISTS = frozenset({ScreenName.MAIN, ScreenName.INCIDENTS})
-_ANYTHING = 1_000_000  # further than any list or text is long
+_ANYTHING = 1_000_000  # longer than any list or text
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def metrics_text(
         legacy: add locust_exporter's name `locust_requests_current_fail_per_sec` for its dashboards. promtool
             refuses this name; the valid one ends in `_second`.
     """
-    # What is old is not said to be of now: Prometheus marks a series that is missing as such, a frozen one it believes.
+    # Old figures are left out: Prometheus marks a missing series as stale, but believes a frozen one.
     fresh = snapshot is not None and not snapshot.stale
     return written(
         [
@@ -147,7 +147,7 @@ def _lag(own: SelfMetrics) -> Family:
 
 _HEALTH = {"healthy": 1, None: -1}  # a container that is starting or unhealthy is not healthy: 0
 
-# What each counter is called, with its help and how many of its own units make one of the name's.
+# Each counter's metric name, its help, and how many of its units make one unit of the metric.
 _TOTALS: dict[str, tuple[str, str, int]] = {
     "cpu_ns": ("container_cpu_usage_seconds_total", "CPU time used.", SECOND_NS),
     "periods": ("container_cpu_cfs_periods_total", "Scheduler periods with a CPU limit.", 1),
@@ -292,7 +292,7 @@ def _workers(locust: Locust) -> list[Family]:
             states.count("missing"),
         ),
     )
-    # Untyped: a name that ends in _count is promised to histograms and summaries.
+    # Untyped: names that end in _count are reserved for histograms and summaries.
     return [_single(name, "untyped", text, value) for name, text, value in values]
 
 

@@ -87,7 +87,7 @@ def _worst(container: Container) -> tuple[int, float, float, int, str, int]:
 
 
 WORST = "worst"
-# In the order in which the sort key steps through them; a title is that of the column that it goes by.
+# In the order of the sort key. A title is that of the sorted column.
 SORTS = (
     Sort(WORST, "", lambda _, __: None),
     Sort("cpu", "CPU", lambda container, _: container.cpu_percent),

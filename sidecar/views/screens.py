@@ -32,7 +32,7 @@ from sidecar.views.lines import (
 from sidecar.views.panels import whole
 from sidecar.views.scene import ContainerLog, Drawing, Scene, ScreenName, ViewState
 
-_ALARM = timedelta(seconds=30)  # how long a new failure is said on screens that have no ticker
+_ALARM = timedelta(seconds=30)  # how long screens without a ticker show a new failure
 _HELP_LABEL = 12
 
 _SIGNS = (

@@ -143,7 +143,7 @@ def _padded(column: Column, width: int, span: TextSpan, row: ContainerRow) -> Se
     if column.title == BAR:
         return memory_bar(row.container, width)
     text = cut_middle(span.text, width) if column.title == NAME else span.text
-    if span.style == SELECTED:  # the filling is not part of what is selected
+    if span.style == SELECTED:  # the filling is not selected
         return [TextSpan(text, span.style), TextSpan(" " * (width - width_of([TextSpan(text)])))]
     return [TextSpan(pad(text, width, right=column.right), span.style)]
 

@@ -30,7 +30,7 @@ _GAPS = ("", "  ", " ")  # before the kit's name, the project's, and whatever fo
 _HIGH_PERCENT = 90.0
 _VERDICT_STYLES = {"PASS": OK, "FAIL": ERROR, "INVALID": ERROR}
 _MOST_REASON_ROWS, _MOST_BLIND, _MOST_NODE_ROWS = 2, 2, 2
-_BLIND_MATTERS = timedelta(hours=1)  # after that a gap that was not made up for is history, if no run reaches back
+_BLIND_MATTERS = timedelta(hours=1)  # older gaps that were not made up for are hidden, unless a run reaches back
 
 
 def title(scene: Scene, width: int, screen: str = "") -> Line:
@@ -77,7 +77,7 @@ def run(scene: Scene, width: int) -> Iterator[Line]:
         style = _VERDICT_STYLES.get(verdict.word, WARN)
         parts.append(line(TextSpan(verdict.word, style), " so far" if running else ""))
     if current is not None:
-        word = "since" if running else "begun"  # a run that has ended did not end when it began
+        word = "since" if running else "begun"  # the shown time of an ended run is its start
         since = f" {word} {units.clock(current.started_at, scene.zone)}" if current.started_at else ""
         spent = (moment - current.started_at).total_seconds() if current.started_at else 0.0
         length = f" ({units.duration(spent)})" if running and current.started_at else ""
@@ -103,7 +103,7 @@ def blind(scene: Scene, width: int) -> Iterator[Line]:
     """Draw the blind spans: ongoing ones first, then those that were not made up for."""
     spans = _blind_that_matter(scene.snapshot, scene.as_of)
     for number, span in enumerate(spans[:_MOST_BLIND]):
-        # The text says from when to when; how long something goes on is for us to say.
+        # The text has the start and the end. The length of an ongoing span is added here.
         lasts = units.duration((scene.as_of - span.since).total_seconds())
         now = f"NOW, for {lasts}: " if span.until is None else ""
         rest = len(spans) - _MOST_BLIND
@@ -138,7 +138,7 @@ def _locust_parts(figures: Locust) -> list[Line]:
     others = f" + {figures.workers_remote} remote" if figures.workers_remote else ""
     workers = f"workers {figures.workers_here}/{figures.workers_expected}{'!' if short else ''}{others}"
     active = is_active(figures)
-    # After a run the master goes on answering with the run's last figures: they must not pass for the present.
+    # After a run the master still answers with the run's last figures. They must not look current.
     past = [] if active or figures.p95_ms is None else [line(TextSpan("last run:", DIM))]
     return [
         line(TextSpan(figures.state, OK if active else "")),

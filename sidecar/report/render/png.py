@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sidecar.report.render.shapes import Area, Box, Picture, Point, Polyline, Role, TextLabel
 
 _SCALE = 2
-_MARGIN = 14  # px around it: a file has no page to stand in
+_MARGIN = 14  # px around the picture
 _PAPER = (255, 255, 255)
 COLOURS = {
     Role.INK: (27, 31, 36),

@@ -18,11 +18,11 @@ from sidecar.model.incident import FINAL, Incident, IncidentKind
 from sidecar.model.run_record import Moment, RunRecord
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4,32}")
-_MOST_MOMENTS = 7200  # of a longer run, each second, third ... second is read
-_STALL = timedelta(seconds=15)  # the master writes each second; a stall this long is a master that is gone
-_LEAST_BEFORE_SECONDS, _LOOKS = 30.0, 3.0  # a run may be shorter than the time between two looks at the containers
-_AFTER = timedelta(seconds=2)  # what broke in a run's last second is known a little later
-_RECORDED_LATE = timedelta(seconds=20)  # a monitor on a busy machine writes down a little later what it saw
+_MOST_MOMENTS = 7200  # of a longer run, only every second, third ... line is read
+_STALL = timedelta(seconds=15)  # the master writes each second; after a pause of this length it is gone
+_LEAST_BEFORE_SECONDS, _LOOKS = 30.0, 3.0  # a run may be shorter than the time between two rounds
+_AFTER = timedelta(seconds=2)  # an incident of a run's last second is known a little later
+_RECORDED_LATE = timedelta(seconds=20)  # on a busy machine the monitor writes a little later
 _MOST_INCIDENTS = 2000
 _POINTS = 600
 _UNWATCHED = "it is unknown what happened to the containers"

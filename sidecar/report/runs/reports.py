@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 FILE = "report.json"
 _LOOK_SECONDS = 2.0
-_SETTLED_SECONDS = 7.0  # after a run's end, what befell it in its last second is known
+_SETTLED_SECONDS = 7.0  # after a run's end, incidents of its last second are known
 _MOST_CAUGHT_UP = 20
 
 

@@ -18,11 +18,15 @@ from sidecar.model.run_record import Moment
 from sidecar.model.snapshot import WORKER
 
 _STEADY = 0.9  # of the most users
-_CORE_SHARE = 0.7  # of a core that a worker should take at most: Locust's times grow beyond that
+_CORE_SHARE = 0.7  # the largest share of a core for a worker: beyond it, Locust's times grow
 _MEMORY_SHARE = 0.75  # of its limit
 _SMALLEST_LIMIT_MIB = 128
 _STEP_MIB = 64
-_SURE_USERS, _SURE_SECONDS, _SURE_FACTOR = 50, 60.0, 5.0  # a worker's users, a run's steady time, how far to reach
+_SURE_USERS, _SURE_SECONDS, _SURE_FACTOR = (
+    50,
+    60.0,
+    5.0,
+)  # users of a worker, seconds with all users, multiple of the run's users
 
 
 @dataclass(frozen=True, slots=True)

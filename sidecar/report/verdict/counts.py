@@ -51,7 +51,7 @@ def failed(record: RunRecord, unanswered: int = 0) -> Failed:
 
 def _larger(record: RunRecord) -> Failed:
     locust, failures = by_locust(record), int(record.groups.get("failures") or 0)
-    if failures <= locust.failures or record.is_running:  # a live view asks for the two at different moments
+    if failures <= locust.failures or record.is_running:  # a live view reads the two at different moments
         return locust
     rows = record.performance.get("endpoints") or []
     requests = sum(int((row.get(part) or {}).get("count") or 0) for row in rows for part in ("good", "failed"))

@@ -10,7 +10,7 @@ from sidecar.model.observation import PluginStatus
 from sidecar.model.run_record import RunRecord, Unknown
 from sidecar.report.verdict.reason import InvalidReason, share_of
 
-_SILENT = timedelta(seconds=15)  # the master writes each second; a machine that is busy leaves out some
+_SILENT = timedelta(seconds=15)  # the master writes each second; a busy machine leaves out some
 
 
 def record_problem(plugin: PluginStatus) -> str:

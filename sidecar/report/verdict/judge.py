@@ -201,7 +201,7 @@ def _checks(record: RunRecord, criteria: Criteria, never: int) -> Iterator[Limit
 
 def _too_little(record: RunRecord, checked: tuple[Judged, ...], never: int) -> Iterator[InvalidReason]:
     """Yield a reason if there were no requests, or too few for a requested percentile."""
-    if Unknown.END in record.unknown or not (record.end or record.figures):  # nobody wrote down how many there were
+    if Unknown.END in record.unknown or not (record.end or record.figures):  # their number was not recorded
         return
     if not counts.failed(record, never).requests:
         raised = counts.task_errors(record).groups or counts.error_groups(record, "init")
@@ -209,7 +209,7 @@ def _too_little(record: RunRecord, checked: tuple[Judged, ...], never: int) -> I
         if raised:
             place = f", in {raised[0].name}" if raised[0].name else ""
             why = f"; the users' code raised {raised[0].count} × {raised[0].what}{place}"
-        if not any(unanswered.unreported(record)):  # those that came back are a reason of their own
+        if not any(unanswered.unreported(record)):  # unreported answers are a reason of their own
             yield InvalidReason("no_requests", unanswered.none_came_back(record) or f"no request was made{why}")
         return
     for judged in checked:

@@ -13,7 +13,7 @@ from sidecar.report.verdict.over_time import LEAST_REQUESTS, OverTime, Window, o
 SECONDS = 10.0
 _END_SECONDS = 2.0  # before the end of the load: an outage that lasts until then has not ended
 _MOST_OF_THEM = 0.9
-_CONCENTRATED = ((10, 0.25), (5, 0.1))  # so many failures within this share of the time: no chance
+_CONCENTRATED = ((10, 0.25), (5, 0.1))  # (failures, share of the time) that is not by chance
 _TIMES_AS_MANY = 2.0  # failures within that time, against the share of the requests
 
 

@@ -13,11 +13,11 @@ from sidecar.report.verdict.counts import USERS, by_locust
 from sidecar.report.verdict.reason import GeneratorLimits, InvalidReason, share_of
 
 PACING = "pacing"
-_LEAST_PLANNED = 10.0  # starts: of fewer, one missed start is no share
+_LEAST_PLANNED = 10.0  # with fewer planned starts, one missed start is too large a share
 _LEAST_MISSED_SECONDS = 2.0  # a machine that stood still for a moment in a short run
 _WINDOW = timedelta(seconds=10)
 _STALLED = 0.1  # of a worker's time
-_BUSY = 0.8  # of the CPU from which on a worker says nothing any more
+_BUSY = 0.8  # of the CPU limit of a worker
 
 
 @dataclass(frozen=True, slots=True)

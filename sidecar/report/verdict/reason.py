@@ -61,7 +61,7 @@ def held(points: Iterable[tuple[datetime, bool]], longest_step: timedelta) -> He
     return None if first is None else Held(first, total, longest)
 
 
-STEP = timedelta(seconds=10)  # of the timeline; a master that is busy may leave out a second or two
+STEP = timedelta(seconds=10)  # of the timeline; a busy master may leave out a second or two
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from sidecar.model.run_record import RunRecord
 from sidecar.report.verdict.reason import GeneratorLimits, Held, InvalidReason, Sustained, lasting
 
 _METER = "loop"
-_STARVED = 0.5  # of a worker's time: on a machine with much else to do, less is usual
+_STARVED = 0.5  # of a worker's time: on a busy machine, less is usual
 _WORTH_A_WORD = 0.01  # of a worker's time
-_SO_FAR_SECONDS = 10.0  # a run under way is not judged before
+_SO_FAR_SECONDS = 10.0  # a run is not judged earlier
 
 _TOO_LONG = "the response times of all its users are too long"
 _ADVICE = {

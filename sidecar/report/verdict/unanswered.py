@@ -113,7 +113,7 @@ def unreported(record: RunRecord) -> Iterator[InvalidReason]:
     if not count:
         return
     places = _places(account.get("sites") or [], counts=not record.is_running)
-    # While the run goes on without the count: it is another each second, and this text would be, too.
+    # During the run the count is left out: it changes each second, and this text would change, too.
     answers = "answers were" if record.is_running else "1 answer was" if count == 1 else f"{count} answers were"
     yield InvalidReason("unreported", f"{answers} never reported: catch_response=True without `with` at {places}")
 

@@ -11,8 +11,8 @@ from sidecar.model.run_record import Moment, RunRecord, Unknown
 from sidecar.report.verdict.counts import USERS, error_groups
 from sidecar.report.verdict.reason import STEP, InvalidReason, Sustained, held, lasting, share_of
 
-_SLACK = timedelta(seconds=5)  # workers tell their users every 3 s
-_SHORT_SECONDS, _LEAST_SECONDS = 20.0, 2.0  # of so little time after a ramp, half is enough
+_SLACK = timedelta(seconds=5)  # workers report their users every 3 s
+_SHORT_SECONDS, _LEAST_SECONDS = 20.0, 2.0  # after a ramp this short time counts by half
 _MOST_NAMED = 3
 
 
@@ -93,7 +93,7 @@ def _looks(record: RunRecord) -> Iterator[_Look]:
         meter = moment.meters.get(USERS) or {}
         there = moment.users + int(meter.get("finished_now") or 0)
         late = moment.at - (ramped or record.started_at) >= _SLACK
-        is_judged = late and (ramped is not None or not there)  # in a ramp a lack of every user says something
+        is_judged = late and (ramped is not None or not there)  # in a ramp, only the lack of all users counts
         yield _Look(moment.at, there, int(meter.get("died_now") or 0), _handed_out(moment), is_judged)
 
 
