@@ -77,7 +77,7 @@ def run(scene: Scene, width: int) -> Iterator[Line]:
         style = _VERDICT_STYLES.get(verdict.word, WARN)
         parts.append(line(TextSpan(verdict.word, style), " so far" if running else ""))
     if current is not None:
-        word = "since" if running else "begun"  # the shown time of an ended run is its start
+        word = "since" if running else "started"  # the shown time of an ended run is its start
         since = f" {word} {units.clock(current.started_at, scene.zone)}" if current.started_at else ""
         spent = (moment - current.started_at).total_seconds() if current.started_at else 0.0
         length = f" ({units.duration(spent)})" if running and current.started_at else ""

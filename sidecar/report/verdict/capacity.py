@@ -26,7 +26,7 @@ _SURE_USERS, _SURE_SECONDS, _SURE_FACTOR = (
     50,
     60.0,
     5.0,
-)  # users of a worker, seconds with all users, multiple of the run's users
+)  # users per worker, steady seconds, multiple of the users
 
 
 @dataclass(frozen=True, slots=True)

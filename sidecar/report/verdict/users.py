@@ -12,7 +12,7 @@ from sidecar.report.verdict.counts import USERS, error_groups
 from sidecar.report.verdict.reason import STEP, InvalidReason, Sustained, held, lasting, share_of
 
 _SLACK = timedelta(seconds=5)  # workers report their users every 3 s
-_SHORT_SECONDS, _LEAST_SECONDS = 20.0, 2.0  # after a ramp this short time counts by half
+_SHORT_SECONDS, _LEAST_SECONDS = 20.0, 2.0  # if less time is left after a ramp, half of it is enough
 _MOST_NAMED = 3
 
 
