@@ -129,8 +129,9 @@ class RunRecorder:
             self._run = None
 
     def _last_figures(self) -> dict[str, Any]:
-        meters = self._readings.merged(self.clean)
-        figures = run_statistics.total(self._environment.stats, self._clock.seconds, meters.get("stopping") or {})
+        meters = self._readings.merged()
+        meters |= {Stopping.name: Stopping.cleaned(meters.get(Stopping.name) or {}, self.clean)}
+        figures = run_statistics.total(self._environment.stats, self._clock.seconds, meters[Stopping.name])
         return {
             "requests": figures["requests"],
             "failures": figures["failures"],

@@ -155,10 +155,9 @@ class MeterReadings:
         """Return what all workers measured together with one meter."""
         return _merged(meter, self._by_meter.get(meter.name, {}))
 
-    def merged(self, clean: Callable[[str], str] = str) -> Document:
-        """Return what all workers measured together, by meter, and what was refused; `clean` removes secrets."""
+    def merged(self) -> Document:
+        """Return what all workers measured together, by meter, and what was refused."""
         documents = {meter.name: self.of(meter) for meter in METERS}
-        documents[Stopping.name] = Stopping.cleaned(documents[Stopping.name], clean)
         reports = {"refused": self.refusals.document(), "silent_workers": self.silence.document()}
         return {**documents, REPORTS: reports}
 
