@@ -21,6 +21,7 @@ from sidecar.common import process
 from sidecar.common.errors import EngineError, LedgerError
 from sidecar.common.records import shared
 from sidecar.common.times import SECOND_NS
+from sidecar.common.units import plural
 from sidecar.common.version import KIT_VERSION
 from sidecar.engine.cgroups import Cgroups
 from sidecar.engine.container_reader import ContainerReader, monitor_engine
@@ -280,7 +281,8 @@ class Sidecar:
         """Return a sentence for each part of the monitor that does not work."""
         alerting = self._notifier.problems if self._notifier else ()
         dropped = self.history.dropped
-        lost = f"{dropped.samples} samples and {dropped.lines} log lines were not kept: the disk is too slow"
+        what = f"{plural(dropped.samples, 'sample')} and {plural(dropped.lines, 'log line')}"
+        lost = f"{what} were not kept: the disk is too slow"
         return [
             *([self._store.trouble] if self._store.trouble else []),
             *self._kernel.problems(),

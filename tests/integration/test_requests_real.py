@@ -185,4 +185,4 @@ def test_what_a_killed_worker_took_along_is_named_and_at_most_its_last_three_sec
     assert victim.startswith(lost["worker"].partition("_")[0])
     second = lost["requests"] // 3  # a report may be late by that
     assert sent - cut <= scripted.at_target() <= sent + lost["requests"] + second
-    assert any(f"lost with worker {lost['worker']}" in warning for warning in report["warnings"])
+    assert any(f"worker {lost['worker']} was lost" in warning for warning in report["warnings"])
