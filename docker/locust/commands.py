@@ -1,4 +1,4 @@
-"""`check` and `try` of the Locust image (see entrypoint.py), the plugin's folder kept off the user's import path."""
+"""`check` and `try` of the Locust image (see entrypoint.py), without the plugin's folder on the user's import path."""
 
 import sys
 

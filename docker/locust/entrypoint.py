@@ -1,11 +1,11 @@
-"""Prepares Locust in its container: the working folder, the locustfile list, the settings; then becomes Locust.
+"""Prepares Locust in its container: the working folder, the locustfile list, the settings. Then it becomes Locust.
 
-Standard library only, and quick: it runs once per container start with `python3 -I -S`.
+It uses only the standard library, and must be fast: it runs at each container start with `python3 -I -S`.
 
-    (no argument)   Locust as master or worker, as the environment says
-    check           import the user's locustfile and say as one JSON line whether it can run
-    try             one user of each class, each task once, each request printed
-    anything else   passed on to Locust
+    (no argument)   Start Locust as master or worker, as the environment sets it.
+    check           Import the user's locustfile, and print as one JSON line whether it can run.
+    try             Run one user of each class and each task once, and print each request.
+    anything else   Pass the arguments to Locust.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from pathlib import Path
 
 USER_FILES = Path("/mnt/locust")
 WORK = Path("/home/locust/run")
-GENERATED = Path("/tmp/locust-kit")  # noqa: S108  a tmpfs of this container alone
+GENERATED = Path("/tmp/locust-kit")  # noqa: S108  a tmpfs of this container only
 PLUGIN = Path("/opt/locust-kit/plugin")
 LOCUST = "/opt/venv/bin/locust"
 PYTHON = "/opt/venv/bin/python3"
 COMMANDS = "/opt/locust-kit/commands.py"
 
-ARCHIVE = "KIT_FILES"  # where Swarm has put the user's files, which it can hand to every node as one file only
+ARCHIVE = "KIT_FILES"  # the user's files under Swarm, which can only give every node one file
 
-# Options that would have Locust start a load by itself, or print and end; under a restart policy, again and again.
+# Options that make Locust start a load by itself, or print and exit. Under a restart policy, this repeats forever.
 UNASKED = ("headless", "autostart", "autoquit", "expect-workers", "list", "show-task-ratio", "show-task-ratio-json")
-ROLES = ("master", "worker")  # in a file; the environment of the container says which of them it is
-PRINTS = ("help", "version")  # in a file: Locust prints and ends; no variable of these names means anything to it
+ROLES = ("master", "worker")  # in a file; the environment of the container sets its role
+PRINTS = ("help", "version")  # in a file: Locust prints and exits; it ignores variables of these names
 OPTION = re.compile(r"\s*(?:--)?['\"]?(?P<name>[a-z-]{4,})['\"]?\s*(?:[:=\s].*)?$")
 TOML_TABLE = re.compile(r"\s*\[\s*(?P<name>[^\]]+?)\s*\]")
 OFF = ("", "0", "false", "no", "off")
 
 OTEL_DEFAULTS = {
-    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",  # Locust's own default, gRPC, is not in the image
-    "OTEL_EXPORTER_OTLP_TIMEOUT": "5",  # seconds: with 10, a process whose collector is gone outlives `docker stop`
-    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "128",  # spans: to encode 512 would hold all users of a worker for 12 ms
-    "OTEL_METRICS_EXPORTER": "none",  # many collectors take traces alone, and each refusal is a line in the log
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",  # the image does not contain gRPC, Locust's own default
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "5",  # seconds; with 10, a process without its collector outlives `docker stop`
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "128",  # spans; encoding 512 blocks all users of a worker for 12 ms
+    "OTEL_METRICS_EXPORTER": "none",  # many collectors accept only traces, and each refusal is a line in the log
     "OTEL_LOGS_EXPORTER": "none",
 }
 
 SKIPPED_FOLDERS = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__"}
 MOST_LINKS = 10_000  # about a kilobyte of the container's memory each
 MOST_COPIED_BYTES = 16 << 20
-COPIED = (".py", ".db", ".sqlite", ".sqlite3")  # modules, and what is opened to be written by other code than Python's
+COPIED = (".py", ".db", ".sqlite", ".sqlite3")  # modules, and files that other code than Python's opens for writing
 
 
 def mirror(source: Path, target: Path, written: str) -> list[str]:
-    """Fill `target` with folders of its own, copies of modules and databases of `source`, and links to its other files.
+    """Fill `target` with new folders, copies of modules and databases of `source`, and links to its other files.
 
-    The user's folder is mounted read-only, yet a locustfile may write beside itself (a CSV of failures, say), by way of
-    `__file__` too: in the mirror it reads the user's files, and what it writes stays in this container. A link in
-    `source` is made anew and never followed. Return which folders are links to those of `source`, in which nothing
-    can be written, as there are too many files; never `written`, nor a folder that it is in.
+    The user's folder is mounted read-only, but a locustfile may write beside itself, for example a CSV of failures,
+    also through `__file__`. In this mirror it reads the user's files, and its own files stay in this container. A link
+    in `source` is copied as a link, and never followed. With too many files, some folders become read-only links to the
+    folders of `source`. Return these folders; `written` and its parents are never among them.
     """
     links, room, whole = 0, MOST_COPIED_BYTES, []
     waiting = [source]
@@ -65,7 +65,7 @@ def mirror(source: Path, target: Path, written: str) -> list[str]:
         here = target / folder.relative_to(source)
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:  # Locust says so itself, when it comes to a file in it
+        except OSError:  # Locust reports it for a file in the folder
             if folder != source:
                 here.symlink_to(folder)
             continue
@@ -86,7 +86,7 @@ def mirror(source: Path, target: Path, written: str) -> list[str]:
 
 
 def place(entry: os.DirEntry[str], here: Path, source: Path, room: int) -> int:
-    """Copy a module or database of at most `room` bytes into the folder `here`, else link to it; return the bytes."""
+    """Copy a module or database of at most `room` bytes into the folder `here`, or link to it; return the bytes."""
     copy = here / entry.name
     if entry.is_symlink():
         text = str(Path(entry.path).readlink())
@@ -110,7 +110,7 @@ def user_files(environ: dict[str, str]) -> Path:
     archive = environ.get(ARCHIVE)
     if not archive:
         return USER_FILES
-    import tarfile  # noqa: PLC0415  # a tenth of this script's whole time, and only a cluster needs it
+    import tarfile  # noqa: PLC0415  # it takes a tenth of this script's time, and only a cluster needs it
 
     files = GENERATED / "files"
     shutil.rmtree(files, ignore_errors=True)
@@ -126,9 +126,9 @@ def is_package(path: Path) -> bool:
 
 
 def package_loader(package: Path) -> Path:
-    """Write a locustfile that holds each User and shape class of `package`; return where it is.
+    """Write a locustfile with each User and shape class of `package`; return its path.
 
-    Locust itself would load each file of the folder as a module of its own, and relative imports would fail.
+    Locust itself loads each file of the folder as a separate module, so relative imports would fail.
     """
     GENERATED.mkdir(parents=True, exist_ok=True)
     loader = GENERATED / f"{package.name}_package.py"
@@ -143,7 +143,7 @@ def package_loader(package: Path) -> Path:
 
 
 def locustfiles(setting: str) -> list[str]:
-    """Return the paths that Locust is to load for LOCUSTFILE=`setting`: a name, a comma list, or a folder."""
+    """Return the paths that Locust must load for LOCUSTFILE=`setting`: a name, a list with commas, or a folder."""
     paths: list[str] = []
     for name in filter(None, (part.strip() for part in setting.split(","))):
         path = WORK / name
@@ -154,9 +154,9 @@ def locustfiles(setting: str) -> list[str]:
 
 
 def settings(environ: dict[str, str]) -> dict[str, str]:
-    """Return the environment of Locust, made of what Compose and the user's .env gave.
+    """Return the environment of Locust, from Compose and the user's .env.
 
-    An empty LOCUST_ variable is dropped: Locust would refuse an empty number, and a `${X}` that is not set makes one.
+    An empty LOCUST_ variable is dropped. An unset `${X}` makes one, and Locust refuses an empty number.
     """
     result = {key: value for key, value in environ.items() if value or not key.startswith("LOCUST_")}
     host = environ.get("KIT_HOST") or (environ.get("HOST", "") if "://" in environ.get("HOST", "") else "")
@@ -179,14 +179,14 @@ def settings(environ: dict[str, str]) -> dict[str, str]:
 
 
 def is_master(environ: dict[str, str]) -> bool:
-    """Return whether this container is told to be the master."""
+    """Return whether this container is the master."""
     return environ.get("LOCUST_MODE_MASTER", "").lower() not in OFF
 
 
 def without_unasked(environment: dict[str, str], folder: Path) -> list[str]:
-    """Take out of environment and files what nobody asked for with this stack; return what was ignored, in words.
+    """Remove options that contradict the stack from environment and files; return the ignored options, in words.
 
-    The user's own files stay as they are: `folder` holds links to them, and a changed file takes the place of its link.
+    The user's own files do not change: `folder` has links to them, and a changed copy replaces the link.
     """
     ignored = []
     names = (*UNASKED, "processes") if is_master(environment) else UNASKED
@@ -201,7 +201,7 @@ def without_unasked(environment: dict[str, str], folder: Path) -> list[str]:
             raw = path.read_bytes()
             text = raw.decode("utf-8-sig", "replace")
             kept, dropped = without_options(text, (*names, *ROLES, *PRINTS), is_toml=name.endswith(".toml"))
-            if dropped or raw.startswith(codecs.BOM_UTF8):  # Locust takes the mark for a part of the first name
+            if dropped or raw.startswith(codecs.BOM_UTF8):  # for Locust, the mark belongs to the first name
                 path.unlink()
                 path.write_text(kept, encoding="utf-8")
                 ignored += [f"{name}:{place}" for place in dropped]
@@ -209,9 +209,9 @@ def without_unasked(environment: dict[str, str], folder: Path) -> list[str]:
 
 
 def without_options(text: str, names: tuple[str, ...], *, is_toml: bool) -> tuple[str, list[str]]:
-    """Return a configuration file with these options commented out, and which ones they were: `2 headless = true`.
+    """Return a configuration file with these options commented out, and the list of them: `2 headless = true`.
 
-    Locust takes the beginning of an option's name for the name, and so does this.
+    Like Locust, it also accepts the beginning of an option's name.
     """
     lines, dropped, is_locusts = text.splitlines(), [], not is_toml
     for index, line in enumerate(lines):
@@ -226,28 +226,33 @@ def without_options(text: str, names: tuple[str, ...], *, is_toml: bool) -> tupl
 
 
 def main(arguments: list[str]) -> None:
-    """Prepare the working folder, then become Locust, the check or the trial."""
+    """Prepare the working folder, then become Locust, `check` or `try`."""
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     written = os.environ.get("KIT_ARTIFACTS") or "results"
     for folder in mirror(user_files(dict(os.environ)), WORK, written):
-        print(f"locust-kit: {folder}: nothing can be written in it, LOCUSTFILES_DIR holds too many files", flush=True)
+        print(
+            f"locust-kit: {folder}: the test cannot write into this folder, because LOCUSTFILES_DIR has too many files",
+            flush=True,
+        )
     os.chdir(WORK)
     if Path(written).is_symlink():
         Path(written).unlink()
-    with contextlib.suppress(OSError):  # a file of the user's has that name
+    with contextlib.suppress(OSError):  # one of the user's files has that name
         Path(written).mkdir(parents=True, exist_ok=True)
     GENERATED.mkdir(parents=True, exist_ok=True)
     (GENERATED / "heartbeat").unlink(missing_ok=True)
     environment = settings(dict(os.environ))
     ignored = without_unasked(environment, WORK)
     if arguments[:1] in (["check"], ["try"]):
-        # -P keeps the script's own folder off the import path: only the user's files are to be found there.
-        os.execve(PYTHON, [PYTHON, "-P", COMMANDS, *arguments], environment)  # noqa: S606  no shell is wanted
+        # -P removes the script's own folder from the import path, which must have only the user's files.
+        os.execve(PYTHON, [PYTHON, "-P", COMMANDS, *arguments], environment)  # noqa: S606  no shell is needed
     for option in ignored:
-        print(f"locust-kit: ignored {option}: a run is started with make run, or on the page", flush=True)
+        print(f"locust-kit: ignored {option}: start a run with make run, or on Locust's page", flush=True)
     if environment.get("LOCUST_PROCESSES", "") not in ("", "0", "1"):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # for the parent of the processes, which waits for their goodbye
+        signal.signal(
+            signal.SIGTERM, signal.SIG_IGN
+        )  # for the parent of the processes, which waits until they disconnect
     environment["LOCUST_LOCUSTFILE"] += f",{PLUGIN / 'locust_kit_plugin.py'}"
     os.execve(LOCUST, [LOCUST, *arguments], environment)  # noqa: S606  the same
 

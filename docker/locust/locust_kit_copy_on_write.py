@@ -1,6 +1,6 @@
-"""Lets a test write to a file that lies beside its locustfile: in its container it gets a copy of its own.
+"""Lets a test write to a file beside its locustfile: in the container, the test gets its own copy.
 
-Python runs this as it starts, in each process of the image (the .pth file beside it). The working folder holds links
+Python runs this at its start, in each process of the image (by the .pth file beside it). The working folder has links
 to the user's files, which are mounted read-only.
 """
 
@@ -8,7 +8,7 @@ import builtins
 import fcntl
 import io
 import os
-import pathlib  # not shutil: it has bz2 and lzma keep Python's own `open`
+import pathlib  # not shutil, because its bz2 and lzma would keep Python's own `open`
 
 USER_FILES = "/mnt/locust/"
 _PART_BYTES = 1 << 20
@@ -16,21 +16,21 @@ _open, _os_open = builtins.open, os.open
 
 
 def own(path: object, *, is_emptied: bool = False) -> None:
-    """Put a copy in the place of a link to a file of the user's; an empty one when it is emptied anyhow."""
+    """Replace a link to one of the user's files with a copy; with an empty file if the file is emptied anyway."""
     try:
-        link = pathlib.Path(os.fsdecode(path))  # type: ignore[arg-type]  # a number, say, is refused
+        link = pathlib.Path(os.fsdecode(path))  # type: ignore[arg-type]  # for example, a number is refused
         real = os.path.realpath(link) if link.is_symlink() else ""
-        if not real.startswith(USER_FILES) or os.path.isdir(real):  # noqa: PTH112  its time counts: at each file opened
+        if not real.startswith(USER_FILES) or os.path.isdir(real):  # noqa: PTH112  it runs at each opened file, so its time counts
             return
         folder = _os_open(link.parent, os.O_RDONLY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)  # several processes of one worker may come at once
+            fcntl.flock(folder, fcntl.LOCK_EX)  # several processes of one worker may run this at the same time
             if link.is_symlink():
                 _replace(link, real, is_emptied=is_emptied)
         finally:
             os.close(folder)
     except (OSError, TypeError, ValueError):
-        return  # what opens it says why it cannot be written
+        return  # the call that opens the file reports why it cannot be written
 
 
 def _replace(link: pathlib.Path, real: str, *, is_emptied: bool) -> None:
@@ -44,7 +44,7 @@ def _replace(link: pathlib.Path, real: str, *, is_emptied: bool) -> None:
                         to.write(part)
         copy.replace(link)
     finally:
-        copy.unlink(missing_ok=True)  # there is one only where that failed
+        copy.unlink(missing_ok=True)  # it exists only after a failure
 
 
 def opened(file, mode="r", *args, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN003, ANN201
@@ -62,6 +62,6 @@ def os_opened(path, flags, *args, **more):  # type: ignore[no-untyped-def]  # no
 
 
 def install() -> None:
-    """Have all code of this process open files so."""
+    """Replace `open` for all code of this process."""
     builtins.open = io.open = opened
     os.open = os_opened

@@ -1,4 +1,4 @@
-"""Loaded by Locust beside the user's locustfile, as the last of its locustfiles: it holds no User class."""
+"""Locust loads this after the user's locustfiles, as the last one. It has no User class."""
 
 from locust import events
 from locust_kit import plugin

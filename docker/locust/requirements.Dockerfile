@@ -1,5 +1,5 @@
-# A user's requirements.txt on top of the Locust image. `make up` builds it when there is one beside the locustfile:
-# the context holds that file and those that it takes in, the named context `kit-build` is docker/build.
+# A user's requirements.txt on top of the Locust image. `make up` builds it if that file is beside the locustfile.
+# The context has that file and the files that it includes; the named context `kit-build` is docker/build.
 ARG BASE=locust-kit/locust:local
 
 FROM ${BASE} AS pip

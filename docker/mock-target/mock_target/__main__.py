@@ -15,7 +15,7 @@ from mock_target.server import Ports, serve
 
 
 async def run(options: argparse.Namespace) -> None:
-    """Serve with the given options until a signal ends it."""
+    """Serve with the given options until a signal arrives."""
     context = None if options.no_tls else server_context()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -25,12 +25,12 @@ async def run(options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Run the command line; return 1 and print one line when it cannot serve."""
-    parser = argparse.ArgumentParser(prog="mock_target", description="A server that does what the path asks for.")
+    """Run the command line; return 1 and print one line if it cannot serve."""
+    parser = argparse.ArgumentParser(prog="mock_target", description="A server whose paths choose its behaviour.")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all)")  # noqa: S104 - in a container
-    parser.add_argument("--http-port", type=int, default=8080, help="0 takes a free one (default: 8080)")
-    parser.add_argument("--https-port", type=int, default=8443, help="0 takes a free one (default: 8443)")
-    parser.add_argument("--no-tls", action="store_true", help="HTTP only; needs no openssl command")
+    parser.add_argument("--http-port", type=int, default=8080, help="0 uses a free port (default: 8080)")
+    parser.add_argument("--https-port", type=int, default=8443, help="0 uses a free port (default: 8443)")
+    parser.add_argument("--no-tls", action="store_true", help="HTTP only, without the openssl command")
     options = parser.parse_args()
     try:
         uvloop.run(run(options))

@@ -1,4 +1,4 @@
-"""What the server can do to a request, as data. `perform` does it; nothing here touches a socket."""
+"""The behaviours of the server, as data. `perform` executes them; this module does not touch a socket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ After = Literal["nothing", "body"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer, on time."""
+    """A complete answer, without delay."""
 
     status: int = 200
     content_type: str = JSON
@@ -32,14 +32,14 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """A 200 that promises `promised_bytes`, sends half of them and closes."""
+    """A 200 with a Content-Length of `promised_bytes` that sends half of them and closes."""
 
     promised_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """A TCP reset, before a byte of the answer (`nothing`) or in the middle of its body (`body`).
+    """A TCP reset, before the answer (`nothing`) or in the middle of its body (`body`).
 
     `is_rude` is False for an ordinary end of the connection (FIN) instead.
     """
@@ -57,7 +57,7 @@ class Hang:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """What the server saw of the request, as JSON."""
+    """The request as the server received it, as JSON."""
 
 
 Behaviour = Answer | Stream | Truncate | Reset | Hang | Echo
@@ -65,7 +65,7 @@ Behaviour = Answer | Stream | Truncate | Reset | Hang | Echo
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A behaviour under the name it is counted by, after a delay."""
+    """A behaviour with its name in the counts, after a delay."""
 
     name: str
     behaviour: Behaviour
@@ -73,7 +73,7 @@ class Act:
 
 
 def json_answer(document: object, status: int = 200) -> Answer:
-    """Make an Answer that holds `document` as JSON."""
+    """Make an Answer with `document` as JSON."""
     return Answer(status, JSON, json.dumps(document, separators=(",", ":")).encode())
 
 

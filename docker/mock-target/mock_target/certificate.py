@@ -1,6 +1,6 @@
 """A self-signed certificate, made at start.
 
-The openssl command makes it: it is a tenth of the size of a Python package that could.
+The openssl command makes it, because it has a tenth of the size of a suitable Python package.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ REQUEST = (
 def server_context() -> ssl.SSLContext:
     """Make a TLS context with a fresh key and certificate for `mock-target` and `localhost`.
 
-    Both pass through one private file in the temporary folder (memory, in the container) that is gone on return.
+    Both pass through one private file in the temporary folder (memory in the container). It is removed before return.
 
     Raises:
-        OSError: there is no openssl command.
-        subprocess.SubprocessError: it failed, or took longer than 10 s.
+        OSError: the openssl command is missing.
+        subprocess.SubprocessError: the command failed, or took longer than 10 s.
 
     """
     with tempfile.NamedTemporaryFile(suffix=".pem") as pem:

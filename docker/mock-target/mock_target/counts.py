@@ -1,4 +1,4 @@
-"""What the server did, counted once a request at the moment it was done."""
+"""Counts of the server: each request counts once, at the end of its behaviour."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLIENT_LEFT = "client_left"
 
 @dataclass(frozen=True, slots=True)
 class CountKey:
-    """What requests are counted by: path, behaviour, and the status sent (None without a whole status line)."""
+    """The key of a count: path, behaviour, and the sent status (None without a complete status line)."""
 
     path: str
     behaviour: str
@@ -23,7 +23,7 @@ class CountKey:
 
 
 class Counts:
-    """Requests per (path, behaviour, status), and how many connections hang right now."""
+    """Requests per (path, behaviour, status), and the number of hanging connections."""
 
     def __init__(self, most_paths: int = 1_000) -> None:
         self._most_paths = most_paths
@@ -32,7 +32,7 @@ class Counts:
         self.hanging_now = 0
 
     def record(self, path: str, behaviour: str, status: int | None) -> None:
-        """Count a request. Beyond the first thousand paths the path is counted as `(other)`."""
+        """Count a request. After the first thousand paths, a new path counts as `(other)`."""
         if path not in self._paths:
             if len(self._paths) >= self._most_paths:
                 path = OTHER
@@ -40,7 +40,7 @@ class Counts:
         self._rows[CountKey(path, behaviour, status)] += 1
 
     def reset(self) -> None:
-        """Forget the counts, but for the connections that hang now."""
+        """Reset the counts, except for hanging connections."""
         self._rows.clear()
         self._paths.clear()
 

@@ -1,6 +1,6 @@
-"""Performs a behaviour on the socket of a request.
+"""Execute a behaviour on the socket of a request.
 
-`done` is called once, at the moment it is done, with the status that was sent (None without a status).
+`done` is called once, at the end of the behaviour, with the sent status (None without a status).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Done = Callable[[int | None], None]
 PIECE = b"x" * 65_536
 PROMISED_BYTES = 1_000
 
-# Close at once, throw away what was not sent: the kernel then sends RST where FIN would go.
+# Close at once and discard unsent data, so that the kernel sends RST instead of FIN.
 LINGER_NONE = struct.pack("ii", 1, 0)
 
 
 async def perform(behaviour: Behaviour, request: web.BaseRequest, done: Done, counts: Counts) -> web.StreamResponse:
-    """Perform `behaviour`. The server finishes the returned response, unless the connection is gone by then."""
+    """Execute `behaviour`. The server finishes the returned response, unless the connection is closed by then."""
     match behaviour:
         case Answer():
             done(behaviour.status)
@@ -87,7 +87,7 @@ async def _stream(stream: Stream, request: web.BaseRequest, done: Done) -> web.S
     while left > len(PIECE):
         await response.write(PIECE)
         left -= len(PIECE)
-    # Counted before the last piece leaves, so that a client that has it all finds it counted.
+    # Counted before the last piece, so that a client with the whole answer finds it in the counts.
     done(200)
     await response.write(PIECE[:left])
     return response
@@ -118,7 +118,7 @@ async def _hang(hang: Hang, request: web.BaseRequest, done: Done, counts: Counts
     done(None if hang.after == "nothing" else 200)
     counts.hanging_now += 1
     try:
-        # Ends by cancellation only: the client leaves, or the server stops.
+        # Only a cancellation ends this: the client leaves, or the server stops.
         await asyncio.get_running_loop().create_future()
     finally:
         counts.hanging_now -= 1

@@ -1,4 +1,4 @@
-"""From a request target (path and query, as they arrived) to a Plan. Pure, and cached: load repeats itself."""
+"""Make a Plan from a request target (the unchanged path and query). Pure, and cached, because load repeats itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PREFIX = {route.path: route for route in ROUTES if route.path.endswith("/")}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a target asks for: the acts, taken in turn, for a share of the requests."""
+    """The plan for a target: its acts, used in turn, for a share of the requests."""
 
     path: str
     acts: tuple[Act, ...]
@@ -27,7 +27,7 @@ class Plan:
 
     @property
     def needs_turn(self) -> bool:
-        """Return whether the act depends on how many requests came before."""
+        """Return whether the act depends on the number of earlier requests."""
         return len(self.acts) > 1 or self.share != 1
 
     def act(self, index: int) -> Act:
@@ -40,9 +40,9 @@ class Plan:
 
 @lru_cache(maxsize=4096)
 def plan_for(target: str) -> Plan:
-    """Return the plan for a target such as `/slow?ms=300`. An invalid one is a 400 or 404 that says why."""
+    """Return the plan for a target such as `/slow?ms=300`. An invalid target becomes a 400 or 404 with the reason."""
     path, _, text = target.partition("?")
-    # An absolute-form target, as a client behind a proxy setting sends it, is asked for by its path.
+    # A client with a proxy setting sends an absolute-form target. Only its path counts.
     if path.startswith(("http://", "https://")):
         path = "/" + path.split("/", 3)[3] if path.count("/") > 2 else "/"  # noqa: PLR2004 - the scheme's two
     counted = path[:LONGEST_COUNTED_PATH]
@@ -50,7 +50,9 @@ def plan_for(target: str) -> Plan:
         return Plan("/", (Act("listing", Answer(200, "text/plain", listing().encode())),))
     match = _route(path)
     if match is None:
-        return Plan(counted, (Act("not_found", text_answer(f"no path {counted} here; GET / lists them", 404)),))
+        return Plan(
+            counted, (Act("not_found", text_answer(f"path {counted} does not exist; GET / lists all paths", 404)),)
+        )
     route, rest = match
     try:
         query = Query(text)

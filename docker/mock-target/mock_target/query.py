@@ -1,4 +1,4 @@
-"""The parameters of a query string, read strictly: an unknown one or an invalid value is one clear line."""
+"""The parameters of a query string. An unknown parameter or an invalid value becomes a one-line error."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl
 
 
 class BadParameterError(ValueError):
-    """An invalid path or parameter; its text is the whole answer to the client."""
+    """An invalid path or parameter. Its text is the whole answer to the client."""
 
 
 class Query:
-    """The parameters of a request. Each is read by name once; `finish` then refuses those that were not read."""
+    """The parameters of a request. Each is read once by name; `finish` then refuses the unread ones."""
 
     def __init__(self, text: str) -> None:
         pairs = parse_qsl(text, keep_blank_values=True)
@@ -21,11 +21,11 @@ class Query:
         self._known: list[str] = []
 
     def whole(self, name: str, *, default: int, least: int, most: int) -> int:
-        """Read a whole number within least..most, both included."""
+        """Read a whole number from least to most, both included."""
         text = self._take(name)
         if text is None:
             return default
-        # isdecimal also takes other scripts' digits, and int() refuses a very long number with a text of its own.
+        # isdecimal also accepts digits of other scripts, and int() refuses a very long number with another text.
         if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most):
             raise BadParameterError(f"{name} is '{text}'; expected: a whole number from {least} to {most}")
         return int(text)
@@ -40,23 +40,23 @@ class Query:
         return text
 
     def share(self) -> Fraction:
-        """Read the share of requests to hit, above 0 and up to 1; all of them by default."""
+        """Read the share of requests to hit, above 0 and up to 1; the default is all requests."""
         text = self._take("share")
         if text is None:
             return Fraction(1)
         digits = text.replace(".", "", 1)
-        # Decimal notation only: an exponent or a ratio could ask for a number too large to work with.
+        # Only decimal notation, because an exponent or a ratio could mean a too large number.
         exact = Fraction(text) if digits.isascii() and digits.isdecimal() and len(text) <= len("0.123456789") else None
         if exact is None or not 0 < exact <= 1:
             raise BadParameterError(f"share is '{text}'; expected: a decimal number above 0 and up to 1, such as 0.1")
         return exact
 
     def ignore_rest(self) -> None:
-        """Accept every parameter that is left: it is the client's own."""
+        """Accept all other parameters: they belong to the client."""
         self._left.clear()
 
     def finish(self, path: str) -> None:
-        """Refuse the parameters that the path does not have."""
+        """Refuse parameters that the path does not have."""
         if self._left:
             name = next(iter(self._left))
             known = ", ".join(self._known) or "none"

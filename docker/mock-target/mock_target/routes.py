@@ -1,4 +1,4 @@
-"""Which path asks for which behaviour, with its parameters. GET / prints this same table."""
+"""The behaviour of each path, with its parameters. GET / prints the same table."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Build = Callable[[str, Query], tuple[Act, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path, or all that begin with it when it ends in `/`.
+    """One path, or a prefix of paths if it ends in `/`.
 
-    `build` gets what follows such a beginning, and the parameters. The acts it returns are taken in turn.
+    `build` gets the rest after the prefix, and the parameters. Its acts are used in turn.
     """
 
     path: str
@@ -53,7 +53,7 @@ def _large(_rest: str, query: Query) -> tuple[Act, ...]:
 
 
 def _tolerant(build: Build) -> Build:
-    """Accept any further parameter: for the paths that people's own locustfiles ask for."""
+    """Accept any other parameter, for paths that people's own locustfiles request."""
 
     def built(rest: str, query: Query) -> tuple[Act, ...]:
         acts = build(rest, query)
@@ -140,33 +140,33 @@ ROUTES = (
     Route(
         "/api/might-fail",
         "/api/might-fail?ms=1000",
-        "of each 10: the 3rd is a 500, the 7th takes ms",
+        "of 10 requests, the 3rd is a 500, the 7th takes ms",
         _tolerant(_might_fail),
     ),
-    Route("/large-data", "/large-data?mb=5", "so many million bytes, in pieces", _tolerant(_large)),
+    Route("/large-data", "/large-data?mb=5", "mb million bytes, in pieces", _tolerant(_large)),
     Route("/fast", "/fast", "a small JSON answer at once", _fast),
-    Route("/slow", "/slow?ms=1000", "the same, late", _slow),
+    Route("/slow", "/slow?ms=1000", "a small JSON answer after ms", _slow),
     Route("/status/", "/status/503", "any status from 200 to 599", _status),
-    Route("/wrong/", "/wrong/json|success|html|empty", "a 200 with a body that is wrong", _wrong),
+    Route("/wrong/", "/wrong/json|success|html|empty", "a 200 with a wrong body", _wrong),
     Route("/hang", "/hang?after=nothing|body", "silence on an open connection", _hang),
     Route("/reset", "/reset?after=nothing|body", "a TCP reset", _reset),
-    Route("/truncate", "/truncate?bytes=1000", "Content-Length says so many, half of them come", _truncate),
+    Route("/truncate", "/truncate?bytes=1000", "half of the bytes in Content-Length, then the end", _truncate),
     Route("/close", "/close", "the connection is closed without an answer", _close),
-    Route("/redirect", "/redirect?times=2", "so many redirects, then /fast", _redirect),
-    Route("/redirect-loop", "/redirect-loop?status=302", "redirects to itself for ever", _redirect_loop),
+    Route("/redirect", "/redirect?times=2", "times redirects, then /fast", _redirect),
+    Route("/redirect-loop", "/redirect-loop?status=302", "endless redirects to itself", _redirect_loop),
     Route("/echo/", "/echo/any/path?any=thing", "JSON: method, target, headers and body as they arrived", _echo),
 )
 
 
 def listing() -> str:
-    """Return every path in plain text, each on a line."""
+    """Return all paths as plain text, one per line."""
     wide = max(len(route.usage) for route in ROUTES) + 2
     paths = "".join(f"  {route.usage:<{wide}}{route.does}\n" for route in ROUTES)
     return (
-        "Mock target: does what the path asks for, and counts it.\n\n"
+        "Mock target: the path chooses the behaviour, and each request is counted.\n\n"
         f"{paths}\n"
-        "On each path: ms=N waits so long first; share=0.1 does it to every tenth request, the others get /fast.\n\n"
-        f"  {'GET /_mock/counts':<{wide}}what was done so far, JSON\n"
-        f"  {'POST /_mock/reset':<{wide}}starts the counts and shares again at 0\n"
-        f"  {'GET /_mock/health':<{wide}}ok; these three are not counted\n"
+        "Each path accepts ms=N (wait N ms first) and share=0.1 (only every tenth request; the others get /fast).\n\n"
+        f"  {'GET /_mock/counts':<{wide}}the counts so far, as JSON\n"
+        f"  {'POST /_mock/reset':<{wide}}resets counts and shares to 0\n"
+        f"  {'GET /_mock/health':<{wide}}prints ok; these three requests are not counted\n"
     )

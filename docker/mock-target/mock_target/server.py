@@ -1,4 +1,4 @@
-"""The server: two listeners, one handler, and an end that does not wait for clients."""
+"""The server: two listeners and one handler. At its end, it does not wait for clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STOP_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the server listens; `https` is None when it has no TLS."""
+    """The ports of the server; `https` is None without TLS."""
 
     http: int
     https: int | None
@@ -34,7 +34,7 @@ class MockTarget:
     """A server on one event loop.
 
     Args:
-        sleep: how a delay is waited for; a test may pass its own.
+        sleep: the function for delays; a test may pass its own.
 
     """
 
@@ -46,13 +46,13 @@ class MockTarget:
         self._server: web.Server | None = None
 
     async def start(self, host: str, ports: Ports, context: ssl.SSLContext | None) -> Ports:
-        """Listen; return the ports really taken (for 0, the system picks them).
+        """Listen; return the actual ports (for 0, the system chooses them).
 
         Raises:
-            OSError: a port is taken or not allowed.
+            OSError: a port is in use or not allowed.
 
         """
-        # A client that leaves cancels its handler: a hanging one would stay for ever.
+        # A client that leaves cancels its handler. Otherwise a hanging handler would stay forever.
         self._server = web.Server(self._handle, handler_cancellation=True, access_log=None, logger=_quiet_logger())
         taken = [await self._listen(host, ports.http, None)]
         if context is not None and ports.https is not None:
@@ -60,7 +60,7 @@ class MockTarget:
         return Ports(taken[0], taken[1] if len(taken) > 1 else None)
 
     async def stop(self) -> None:
-        """Close everything, hanging connections included, within a second."""
+        """Close everything, including hanging connections, within a second."""
         for listener in self._listeners:
             listener.close()
         if self._server is not None:
@@ -113,19 +113,19 @@ class MockTarget:
 
 
 def _quiet_logger() -> logging.Logger:
-    """Return a logger without tracebacks: broken requests are what this server is for."""
+    """Return a logger without tracebacks, because broken requests are normal for this server."""
     logger = logging.getLogger("mock_target")
     logger.setLevel(logging.CRITICAL)
     return logger
 
 
 def ready_line(ports: Ports) -> str:
-    """Return the line for standard output that says where the server listens, as JSON."""
+    """Return the ready line for standard output: the ports of the server, as JSON."""
     return json.dumps({"http_port": ports.http, "https_port": ports.https})
 
 
 async def serve(host: str, ports: Ports, context: ssl.SSLContext | None, stop: asyncio.Event) -> None:
-    """Run until `stop` is set; print the ready line once it listens."""
+    """Run until `stop` is set; print the ready line as soon as it listens."""
     target = MockTarget()
     try:
         print(ready_line(await target.start(host, ports, context)), flush=True)

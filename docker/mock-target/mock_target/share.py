@@ -1,4 +1,4 @@
-"""Which of N requests a share of them hits: by count, never by chance, so that a test can compare exactly."""
+"""Choose a share of N requests by count, never by chance, so that a test can compare exactly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ OTHER = "(other)"
 
 
 def hits(index: int, share: Fraction) -> bool:
-    """Return whether request `index` (from 0) is hit: exactly floor(n x share) of the first n are, evenly spread."""
+    """Return whether request `index` (from 0) is hit: of the first n, exactly floor(n x share), evenly spread."""
     return (index + 1) * share // 1 > index * share // 1
 
 

@@ -73,7 +73,7 @@ def test_a_bad_parameter_is_a_400_with_one_clear_line(target: str, line: str) ->
 def test_an_unknown_path_is_a_404_that_says_where_the_list_is() -> None:
     (act,) = plan_for("/nowhere").acts
     assert act.name == "not_found"
-    assert act.behaviour == Answer(404, "text/plain", b"no path /nowhere here; GET / lists them\n")
+    assert act.behaviour == Answer(404, "text/plain", b"path /nowhere does not exist; GET / lists all paths\n")
 
 
 def test_an_endless_path_is_counted_by_its_beginning() -> None:
