@@ -78,7 +78,7 @@ class AddedArgument:
         try:
             Message("spawn", value, "").serialize()
         except Exception:  # noqa: BLE001  the value's own type decides what it raises
-            raise self._unusable(text, f"what can be sent to workers, not a {type(value).__name__}") from None
+            raise self._unusable(text, f"a value that can be sent to workers, not a {type(value).__name__}") from None
         return value
 
     def _choices(self) -> str:
@@ -257,13 +257,14 @@ class RunArguments:
 
     def _read(self, given: Any) -> dict[str, Any]:
         if not isinstance(given, dict):
-            raise UnusableValueError(f"{FIELD} is no JSON object")
+            raise UnusableValueError(f"{FIELD} is not a JSON object")
         for name in given:
             if name not in self._known:
                 has = ", ".join(self._known) or "none"
-                raise UnusableValueError(f"{safe(name, _LONGEST)} is not an argument of this locustfile; it has {has}")
+                unknown = f"{safe(name, _LONGEST)} is not an argument of this locustfile"
+                raise UnusableValueError(f"{unknown}; its arguments: {has}")
             if not _is_text_or_texts(given[name]):
-                raise UnusableValueError(f"{name} is neither a text nor a list of texts")
+                raise UnusableValueError(f"{name} is not valid; expected: a text or a list of texts")
         return {name: self._known[name].read(value) for name, value in given.items()}
 
     def _set(self, values: Mapping[str, Any]) -> None:

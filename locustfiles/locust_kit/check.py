@@ -1,4 +1,4 @@
-"""Whether a locustfile can run: imported inside the image, with the packages a run would have. Prints one JSON line."""
+"""Check inside the image whether a locustfile can run, with the packages of a run. Print one JSON line."""
 
 from __future__ import annotations
 
@@ -52,35 +52,35 @@ def _tags(tasks: list[Any]) -> set[str]:
 
 
 def refused_options() -> Problem | None:
-    """Return what Locust refuses, or cannot do, of locust.conf, pyproject.toml or the environment; None when nothing.
+    """Return which option of locust.conf, pyproject.toml or the environment Locust rejects; None if it accepts all.
 
-    The locustfiles are loaded by then: they may add arguments of their own.
+    Load the locustfiles first: they may add arguments of their own.
     """
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             options = get_parser().parse_args([])
     except SystemExit:
-        lines = [line for line in said.getvalue().splitlines() if "error:" in line] or ["Locust ends at once"]
-        return Problem(_OPTIONS, None, "options", lines[-1].rpartition("error: ")[2], "mend or remove it there")
+        lines = [line for line in said.getvalue().splitlines() if "error:" in line] or ["Locust exits immediately"]
+        return Problem(_OPTIONS, None, "options", lines[-1].rpartition("error: ")[2], "correct or remove it there")
     return _without_opentelemetry() if getattr(options, "otel", False) else None
 
 
 def _without_opentelemetry() -> Problem | None:
-    """Return which module of Locust's traces is missing: Locust would only log it, and run without."""
+    """Return which module for traces is missing: Locust would only log it, and run without traces."""
     protocol = "grpc" if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc") == "grpc" else "http"
     for module in ("sdk", "instrumentation.requests", f"exporter.otlp.proto.{protocol}"):
         try:
             importlib.import_module(f"opentelemetry.{module}")
         except ImportError as error:
-            text = f"traces are switched on, and this image cannot send them: {error}"
-            fix = "OTEL=http://<collector>:4318 works in the kit's image; in one of your own, install locust[otel]"
+            text = f"traces are on, but this image cannot send them: {error}"
+            fix = "use the kit's image with OTEL=http://<collector>:4318, or install locust[otel] in your image"
             return Problem(_OPTIONS, None, "traces", text, fix)
     return None
 
 
 def main() -> int:
-    """Print the answer on standard output; whatever the user's code prints goes to standard error."""
+    """Print the answer on standard output; send the output of the user's code to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
         loaded = load(os.environ["LOCUST_LOCUSTFILE"])
         if not loaded.problems and (problem := refused_options()):

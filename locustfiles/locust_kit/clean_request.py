@@ -120,6 +120,6 @@ def _note(kind: str, value: Any, taken: Any) -> None:
     CLEANED[kind] += 1
     if CLEANED[kind] == 1:
         logger.warning(
-            "locust-kit: a request was reported with the %s %s, which Locust cannot count; taken as %s",
+            "locust-kit: a client reported a request with the %s %s; Locust cannot count that, so the plugin uses %s",
             *(kind, safe(ascii(safe(value, 100)), 100), ascii(safe(taken, 100))),
         )

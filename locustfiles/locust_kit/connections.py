@@ -29,6 +29,7 @@ from urllib3.util import Retry
 
 from locust_kit import env
 from locust_kit.patches import Patches, change_each
+from locust_kit.texts import plural
 
 CONNECT_TIMEOUT = "KIT_CONNECT_TIMEOUT"
 READ_TIMEOUT = "KIT_READ_TIMEOUT"
@@ -100,7 +101,10 @@ RETRIED = Retried()
 
 def retry_note(count: int) -> str:
     """Say what retries mean for a run's figures: a client measures from its first try to the end of its last."""
-    return f"{count} tries were made again; the time of such a request is that of all its tries, its outcome the last's"
+    return (
+        f"{plural(count, 'further attempt')}; the time of such a request includes all its attempts, "
+        "and its outcome is that of the last one"
+    )
 
 
 class CountedRetry(Retry):
@@ -137,7 +141,7 @@ def install(settings: ConnectionSettings) -> str:
     A client that is not as expected stays as Locust has it, and the line says why.
     """
     if settings == ConnectionSettings():
-        return "connections: as Locust has them"
+        return "connections: Locust's defaults"
     changes = {
         "FastHttpUser": partial(_change_fast, settings),
         "HttpUser": partial(_change_requests, settings),
@@ -148,13 +152,13 @@ def install(settings: ConnectionSettings) -> str:
 def _described(settings: ConnectionSettings) -> str:
     parts = []
     if settings.connect_timeout is not None:
-        parts.append(f"{settings.connect_timeout:g} s to connect")
+        parts.append(f"connect time-out {settings.connect_timeout:g} s")
     if settings.read_timeout is not None:
-        parts.append(f"{settings.read_timeout:g} s of silence")
+        parts.append(f"read time-out {settings.read_timeout:g} s")
     if settings.pool_size is not None:
-        parts.append(f"pool of {settings.pool_size}")
+        parts.append(f"pool size {settings.pool_size}")
     if settings.retries:
-        parts.append(f"retries, at most {settings.retries}, counted")
+        parts.append(f"at most {settings.retries} retries, counted")
     return ", ".join(parts)
 
 
@@ -214,7 +218,7 @@ def _seconds(environ: Mapping[str, str], name: str) -> float | None:
     try:
         return env.positive(text)
     except ValueError:
-        raise ValueError(f"{name} must be a number of seconds above 0, not {text!r}") from None
+        raise ValueError(f"{name} is {text!r}; expected: a number of seconds above 0") from None
 
 
 def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:
@@ -226,5 +230,5 @@ def _whole(environ: Mapping[str, str], name: str, least: int) -> int | None:
     except ValueError:
         value = -1
     if value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {text!r}")
+        raise ValueError(f"{name} is {text!r}; expected: a whole number from {least} on")
     return value

@@ -26,7 +26,7 @@ def value(environ: Mapping[str, str], name: str, convert: Callable[[str], T], de
 
 @functools.cache
 def _warn(name: str, text: str, default: object) -> None:
-    logger.warning("locust-kit: %s cannot be %r, it is taken for %s", name, text, default)
+    logger.warning("locust-kit: %s is %r, which is not valid; using %s", name, text, default)
 
 
 def whole(text: str) -> int:

@@ -1,7 +1,7 @@
-"""A tab "Incidents" in Locust's own web UI: what the sidecar recorded, where people keep their eyes.
+"""The tab "Incidents" in Locust's own web UI. It shows the incidents that the monitor (the sidecar) recorded.
 
-A greenlet asks the sidecar each second, and only while somebody looks at the UI. The UI's own polling of
-`/stats/requests` carries the rows; no request of the UI ever waits for the sidecar.
+A greenlet asks the monitor each second, but only while somebody has the UI open. The UI polls `/stats/requests`, and
+the answer carries the rows. No request of the UI ever waits for the monitor.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ KIND_NAMES = {
     "unattributed_oom_kill": "unattributed OOM kill",
     "blind": "blind",
 }
-"""The sidecar's own words (its model/incident_kinds.py); a kind that is newer than this plugin shows as it is."""
+"""The names in the sidecar's model/incident_kinds.py. A kind that this plugin does not know is shown by its slug."""
 _URL_VARIABLE = "LOCUST_KIT_MONITOR_URL"
 _DEFAULT_URL = "http://monitor:8090"
 _PATH = "/api/incidents?limit=50&evidence=0"
@@ -53,7 +53,7 @@ _MOST_CHARACTERS = 500
 
 
 class IncidentsTabError(Exception):
-    """The sidecar gave no incidents; the text says why."""
+    """The monitor returned no incidents; the text is the reason."""
 
 
 def install(app: Flask, arguments: dict[str, Any], base_path: str) -> None:
@@ -64,26 +64,26 @@ def install(app: Flask, arguments: dict[str, Any], base_path: str) -> None:
 
 
 class IncidentsTab:
-    """The rows of the tab, renewed while somebody looks at them."""
+    """The rows of the tab, updated while somebody has the UI open."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._rows: list[Row] = [_remark("asking the sidecar …")]
+        self._rows: list[Row] = [_remark("connecting to the monitor …")]
         self._error = ""
         self._looked_at = 0.0
         self._looking = Event()
 
     def seen(self) -> None:
-        """Note that somebody looks at the UI."""
+        """Note that somebody has the UI open."""
         self._looked_at = time.monotonic()
         self._looking.set()
 
     def rows(self) -> list[Row]:
-        """Return the rows known now, newest first; a remark on top when they are out of date."""
+        """Return the known rows, newest first; a remark on top if they are outdated."""
         return [_remark(self._error), *self._rows] if self._error else self._rows
 
     def keep_asking(self) -> None:
-        """Ask while the process lives; sleep while nobody looks."""
+        """Ask while the process runs; sleep while nobody has the UI open."""
         while True:
             if time.monotonic() - self._looked_at > _INTEREST_SECONDS:
                 self._looking.clear()
@@ -91,24 +91,24 @@ class IncidentsTab:
             try:
                 self.ask()
             except Exception:  # the top of the greenlet: the tab must come back
-                logger.debug("asking for incidents failed", exc_info=True)
+                logger.debug("the request for incidents failed", exc_info=True)
             gevent.sleep(_PERIOD_SECONDS)
 
     def ask(self) -> None:
-        """Renew the rows once; on failure, note why."""
+        """Update the rows once; on failure, keep the reason."""
         try:
             self._rows, self._error = rows_of(fetch(self._url)), ""
         except IncidentsTabError as error:
             known = [row for row in self._rows if row["kind"] != _REMARK]
             self._rows = known
-            self._error = f"{error}{'; what follows is as it was before' if known else ''}"
+            self._error = f"{error}{'; the rows below may be outdated' if known else ''}"
 
 
 def fetch(url: str) -> Any:
-    """GET the sidecar's incidents within the time-out.
+    """GET the monitor's incidents within the time-out.
 
     Raises:
-        IncidentsTabError: there is no sidecar, or its answer is no JSON.
+        IncidentsTabError: the monitor does not answer, or its answer is not JSON.
     """
     there = urlsplit(url)
     kind = http.client.HTTPSConnection if there.scheme == "https" else http.client.HTTPConnection
@@ -119,26 +119,26 @@ def fetch(url: str) -> Any:
             answer = connection.getresponse()
             body = answer.read(_MOST_BYTES + 1)
     except TimeoutError:
-        raise IncidentsTabError(f"the sidecar at {url} does not answer within {_TIMEOUT_SECONDS:g} s") from None
+        raise IncidentsTabError(f"the monitor at {url} does not answer within {_TIMEOUT_SECONDS:g} s") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise IncidentsTabError(f"no sidecar at {url}: {reason}") from error
+        raise IncidentsTabError(f"cannot connect to the monitor at {url}: {reason}") from error
     finally:
         connection.close()
     if answer.status != http.client.OK or len(body) > _MOST_BYTES:
-        raise IncidentsTabError(f"the sidecar at {url} answers with status {answer.status}, {len(body)} bytes")
+        raise IncidentsTabError(f"the monitor at {url} answered with status {answer.status}, {len(body)} bytes")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise IncidentsTabError(f"the sidecar at {url} answers with what is no JSON") from error
+        raise IncidentsTabError(f"the monitor at {url} did not answer with JSON") from error
 
 
 def rows_of(document: Any) -> list[Row]:
-    """Make table rows of the sidecar's document, newest first. Entries of another form are left out."""
+    """Make table rows from the monitor's document, newest first. Leave out entries of an unexpected form."""
     incidents = document.get("incidents") if isinstance(document, dict) else None
     listed = incidents if isinstance(incidents, list) else []
     rows = [_row(incident) for incident in listed if isinstance(incident, dict)]
-    return rows or [_remark("nothing has died, restarted or been lost so far")]
+    return rows or [_remark("no incidents so far")]
 
 
 def _row(incident: dict[str, Any]) -> Row:
@@ -156,5 +156,5 @@ _REMARK = ""
 
 
 def _remark(text: str) -> Row:
-    """Return a row that says something about the table itself."""
+    """Return a row with a remark about the table itself."""
     return {"time": "", "kind": _REMARK, "container": "", "count": "", "text": text}

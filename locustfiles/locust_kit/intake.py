@@ -61,7 +61,7 @@ class Intake:
     def lets_in(self, worker: Any, report: Any) -> bool:
         """Return whether a report can be added to the run's figures. One that cannot is counted."""
         if not (isinstance(worker, str) and worker in self._runner.worker_indexes):
-            self._refusals.add(worker, "a report of a worker that never registered at this master")
+            self._refusals.add(worker, "a report from a worker that is not registered at this master")
             return False
         self._readings.silence.heard(worker)
         self._count_lost(worker, report)
@@ -74,7 +74,7 @@ class Intake:
             self._refusals.add(worker, refused.reason, refused.value, changes_figures=has_figures(report))
             return False
         if is_earlier:
-            self._refusals.add(worker, "a report of an earlier run")
+            self._refusals.add(worker, "a report from an earlier run")
         return not is_earlier
 
     def _count_lost(self, worker: str, report: Any) -> None:
@@ -88,4 +88,4 @@ class Intake:
         last = self._numbers.get(worker, number)
         self._numbers[worker] = number
         if (lost := min(number - last - 1, _MOST_LOST)) > 0:
-            self._refusals.add(worker, "a report that never arrived", changes_figures=True, count=lost)
+            self._refusals.add(worker, "a report was lost on the way", changes_figures=True, count=lost)

@@ -20,13 +20,13 @@ def keep_alive(environment: Environment, runner: Runner, *names: str) -> None:
     """Look once a second after the runner's loops of these names. One that was ended on purpose stays so."""
     loops = {name: found for name in names if (found := _running(runner, name)) is not None}
     if missing := [name for name in names if name not in loops]:
-        logger.warning("locust-kit: this Locust lacks loops that the plugin would restart: %s", missing)
+        logger.warning("locust-kit: cannot restart these loops, because this Locust has none of them: %s", missing)
 
     def look() -> None:
         for name, loop in loops.items():
             if loop.dead and loop.exception is not None:
                 error = safe(repr(loop.exception), _LONGEST_REASON)
-                logger.warning("locust-kit: Locust's %s was ended by %s, and is started again", name, error)
+                logger.warning("locust-kit: Locust's loop %s ended with %s; starting it again", name, error)
                 loops[name] = runner.greenlet.spawn(getattr(runner, name))
                 loops[name].link_exception(locust_exception_handler(environment))
 

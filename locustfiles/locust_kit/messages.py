@@ -47,39 +47,39 @@ Received = tuple[str, Any]
 
 def _heartbeat(data: Any, _: str) -> None:
     if not isinstance(data, dict) or data.get("state") not in _STATES:
-        raise ImpossibleError("a heartbeat without a state that Locust has", data)
+        raise ImpossibleError("a heartbeat with an unknown state", data)
     number(data.get("current_cpu_usage"), "heartbeat: current_cpu_usage", most=1e6)
     number(data.get("current_memory_usage", 0), "heartbeat: current_memory_usage")
 
 
 def _ready(version: Any, _: str) -> None:
     if version and version != -1 and not (isinstance(version, str) and len(version) <= _LONGEST_VERSION):
-        raise ImpossibleError("client_ready: this is no version of Locust", version)
+        raise ImpossibleError("client_ready: not a Locust version", version)
 
 
 def _spawned(data: Any, _: str) -> None:
     if not isinstance(data, dict):
-        raise ImpossibleError("spawning_complete without its users", data)
+        raise ImpossibleError("spawning_complete without users", data)
     users(data.get("user_classes_count"))
 
 
 def _logs(data: Any, worker: str) -> None:
     lines = data.get("logs") if isinstance(data, dict) else None
     if not isinstance(lines, list) or len(lines) > _MOST_LOG_LINES or not all(type(line) is str for line in lines):
-        raise ImpossibleError("logs: these are no lines of a log", data)
+        raise ImpossibleError("logs: not lines of a log", data)
     if data.get("worker_id") != worker:
         raise ImpossibleError("logs of another worker", data.get("worker_id"))
 
 
 def _raised(data: Any, _: str) -> None:
     if not (isinstance(data, dict) and type(data.get("msg")) is str and type(data.get("traceback")) is str):
-        raise ImpossibleError("exception: message and traceback are no texts", data)
+        raise ImpossibleError("exception: message and traceback must be texts", data)
     data.update(msg=data["msg"][:_LONGEST_MESSAGE], traceback=data["traceback"][-_LONGEST_TRACEBACK:])
 
 
 def _locustfile(data: Any, _: str) -> None:
     if not (isinstance(data, dict) and isinstance(data.get("version"), str)):
-        raise ImpossibleError("locustfile: this is no version of Locust", data)
+        raise ImpossibleError("locustfile: not a Locust version", data)
 
 
 def _anything(_: Any, __: str) -> None:
@@ -133,11 +133,11 @@ class Inbox:
             except ImpossibleError as refused:
                 self._refusals.add(worker, refused.reason, refused.value)
             except RPCReceiveError as error:
-                self._refusals.add(error.addr or worker, "this is no message of Locust's", _first_cause(error))
+                self._refusals.add(error.addr or worker, "not a Locust message", _first_cause(error))
             except (RPCError, ZMQError):
                 raise  # the socket itself: Locust makes a new one
             except Exception as error:  # noqa: BLE001  whatever can be wrong with what came from a network
-                self._refusals.add(worker, "this is no message of Locust's", error)
+                self._refusals.add(worker, "not a Locust message", error)
             else:
                 return worker, message
 
@@ -147,10 +147,10 @@ class Inbox:
         if message.node_id != worker:
             raise ImpossibleError(f"{message.type} in the name of another worker", message.node_id)
         if len(worker) > _LONGEST_ID:
-            raise ImpossibleError(f"an id longer than {_LONGEST_ID} characters")
+            raise ImpossibleError(f"a worker id longer than {_LONGEST_ID} characters")
         check = _KNOWN.get(message.type) or (_anything if message.type in self._runner.custom_messages else None)
         if check is None:
-            raise ImpossibleError("a message of a type that Locust does not know", message.type)
+            raise ImpossibleError("a message of an unknown type", message.type)
         check(message.data, worker)
 
     def _let_others_run(self) -> None:

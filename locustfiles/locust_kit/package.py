@@ -25,7 +25,7 @@ def classes_of(name: str, parent: str) -> dict[str, type]:
                 continue
             if classes.setdefault(key, value) is not value:
                 raise ValueError(
-                    f"two classes are called {key}: in {classes[key].__module__} and in {value.__module__}"
+                    f"two classes have the name {key}: in {classes[key].__module__} and in {value.__module__}"
                 )
     return classes
 

@@ -48,7 +48,7 @@ def make_each(changes: Mapping[str, Callable[[], None]]) -> tuple[list[str], lis
         try:
             change()
         except Exception as error:  # noqa: BLE001  a Locust other than expected, in whatever way: the run goes on
-            kept.append(f"{client} stays as Locust has it: {type(error).__name__}: {error}")
+            kept.append(f"{client} keeps Locust's default: {type(error).__name__}: {error}")
         else:
             changed.append(client)
     return changed, kept

@@ -14,7 +14,7 @@ from math import ceil, log
 from typing import Any
 
 from locust_kit import SCHEMA_VERSION, env
-from locust_kit.texts import LONGEST_NAME, OTHERS, safe
+from locust_kit.texts import LONGEST_NAME, OTHERS, plural, safe
 
 GAMMA = 1.02
 MOST_ENDPOINTS = 2000
@@ -215,9 +215,9 @@ class Performance:
         slow = sum(endpoint.slow for endpoint in self.endpoints.values())
         if not slow:
             return
-        yield f"Slow requests: {slow} over {self.limits.slow_ms:g} ms"
+        yield f"Slow requests: {slow} took longer than {self.limits.slow_ms:g} ms"
         for (method, name), times in self.bottlenecks():
             seconds = times.slow_ms / 1000
             p95 = times.good.quantile(0.95)
-            good = f", p95 of the good ones {p95:.0f} ms" if p95 is not None else ""
-            yield f"  {method} {name}: {times.slow} slow, {seconds:.1f} s spent in them{good}"
+            good = f", p95 of successful requests {p95:.0f} ms" if p95 is not None else ""
+            yield f"  {method} {name}: {plural(times.slow, 'slow request')}, {seconds:.1f} s in total{good}"

@@ -72,7 +72,7 @@ class Labels:
         self._default = environ.get(LABELS_VARIABLE, "")
         for label in self._default.replace(",", " ").split():
             if not _LABEL.fullmatch(label):
-                logger.warning("locust-kit: %s holds %r, which is no name=value: left out", LABELS_VARIABLE, label)
+                logger.warning("locust-kit: %s contains %r; expected: name=value; ignored", LABELS_VARIABLE, label)
 
     def of_this_run(self) -> dict[str, str]:
         """Return the labels of the run that starts now."""

@@ -52,7 +52,7 @@ def _trace(environment: Environment) -> None:
     try:
         from locust_kit import traces  # noqa: PLC0415  OpenTelemetry takes a second to load, and may not be there
     except ImportError as error:
-        logger.warning("locust-kit: FastHttpUser is not traced, and no span names the run: %s", error)
+        logger.warning("locust-kit: no traces of FastHttpUser, and no run in the spans: %s", error)
         return
     if line := traces.install(environment.parsed_options):
         logger.info("locust-kit: %s", line)
@@ -70,4 +70,4 @@ def _change_clients() -> None:
         try:
             logger.info("locust-kit: %s", install_part())
         except ValueError as error:  # a file that cannot be used, a value that only an own .env can have brought in
-            logger.warning("locust-kit: users connect as Locust has it: %s", error)
+            logger.warning("locust-kit: Locust's default is used, because a connection setting is not valid: %s", error)

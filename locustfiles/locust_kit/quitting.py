@@ -113,8 +113,8 @@ class MasterEnd:
         """Close the run, serve its figures for a while, and end as Locust does when its page is closed."""
         runner, web_ui = self._environment.runner, self._environment.web_ui
         logger.warning(
-            "locust-kit: the locustfile ended this master: no worker can register. Its process ends in %.0f s, for its "
-            "restart policy to start it anew",
+            "locust-kit: the locustfile quit this master, so no worker can register. Its process ends in %.0f s, and "
+            "Docker starts it again",
             SERVED_SECONDS,
         )
         guarded(self._close_run)()

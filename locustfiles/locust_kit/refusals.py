@@ -45,9 +45,9 @@ class Refusals:
         refused = self._refused.get(key)
         if refused is None:
             refused = self._refused[key] = _Refused(rfc3339(datetime.now(UTC)), changes_figures)
-            seen = "" if value is None else f" (it is {safe(_short(value), _LONGEST_VALUE)})"
-            what = "its figures of that moment are not counted" if changes_figures else "nothing is counted of it"
-            logger.warning("locust-kit: refused what %r sent: %s%s; %s", key[0], reason, seen, what)
+            seen = "" if value is None else f" (value: {safe(_short(value), _LONGEST_VALUE)})"
+            what = "its requests are not counted" if changes_figures else "it is ignored"
+            logger.warning("locust-kit: refused data from %r: %s%s; %s", key[0], reason, seen, what)
         refused.count += count
         refused.changes_figures |= changes_figures
 

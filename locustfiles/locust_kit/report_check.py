@@ -1,7 +1,7 @@
-"""Whether what a worker reports can be true: looked at whole, before the master adds anything of it. Pure.
+"""Check a whole report of a worker before the master adds any part of it. Pure.
 
-A worker that lies within these bounds is believed. What is refused here would break the master, or its figures for
-good: wrong types, numbers that are no count or no time, moments far from now, names of files that cannot be names.
+Within these bounds the master accepts any report. The check refuses reports that would break the master or its figures
+for good: wrong types, numbers that are not a count or a time, moments far from now, and invalid names of files.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _STATE_OF_ITSELF = (MEMORY_KEY, COST_KEY, METERS_KEY)
 
 
 class ImpossibleError(ValueError):
-    """Something that cannot be true. Its text is the same for all of its kind, `value` is what was seen."""
+    """A value that cannot be true. The text is the same for all errors of a kind; `value` is the value seen."""
 
     def __init__(self, reason: str, value: Any = None) -> None:
         super().__init__(reason)
@@ -58,7 +58,7 @@ def check(report: Any, now: float) -> None:
     """Check a report of a worker, Locust's part and the plugin's; `now` is seconds since 1970.
 
     Raises:
-        ImpossibleError: it cannot be true.
+        ImpossibleError: the report cannot be true.
 
     """
     _mapping(report, "the report")
@@ -79,7 +79,7 @@ def check(report: Any, now: float) -> None:
 
 
 def has_figures(report: Any) -> bool:
-    """Return whether a report says that requests were made, or says it in a way that nobody can read."""
+    """Return whether a report contains requests; True also if it cannot be read."""
     try:
         total = report["stats_total"]
         return bool(report["stats"] or report["errors"] or total["num_requests"] or total["num_failures"])
@@ -97,7 +97,7 @@ def users(counts: Any) -> None:
 def number(value: Any, what: str, least: float = 0.0, most: float = MOST_NUMBER) -> None:
     """Check a number: finite, within bounds. Raises ImpossibleError."""
     if type(value) not in (int, float) or not least <= value <= most:
-        raise ImpossibleError(f"{what} is no number from {least:g} to {most:g}", value)
+        raise ImpossibleError(f"{what} is not a number from {least:g} to {most:g}", value)
 
 
 def document(value: Any, what: str, least: float = -MOST_NUMBER) -> None:
@@ -111,14 +111,14 @@ def document(value: Any, what: str, least: float = -MOST_NUMBER) -> None:
             raise ImpossibleError(f"{what} is larger than {MOST_ITEMS} values or deeper than {DEEPEST}")
         if isinstance(part, dict):
             if not all(type(key) in (str, int) for key in part):
-                raise ImpossibleError(f"{what}: a key is no text")
+                raise ImpossibleError(f"{what}: a key is not a text")
             waiting += [(inner, depth + 1) for inner in part.values()]
         elif isinstance(part, list):
             waiting += [(inner, depth + 1) for inner in part]
         elif type(part) in (int, float):
             number(part, f"{what}: a value", least)
         elif not (part is None or isinstance(part, str | bool)):
-            raise ImpossibleError(f"{what} holds what is no JSON", part)
+            raise ImpossibleError(f"{what} contains a value that is not JSON", part)
 
 
 def file_name(name: Any) -> bool:
@@ -135,9 +135,9 @@ def file_name(name: Any) -> bool:
 def _of_plugin(part: dict[Any, Any], now: float) -> None:
     for name, digest in _mapping(part.get(FILES_KEY, {}), FILES_KEY, MOST_FILES).items():
         if not file_name(name):
-            raise ImpossibleError(f"{FILES_KEY}: this is no path below the locustfiles' folder", name)
+            raise ImpossibleError(f"{FILES_KEY}: not a path below the locustfiles' folder", name)
         if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
-            raise ImpossibleError(f"{FILES_KEY}: this is no digest", digest)
+            raise ImpossibleError(f"{FILES_KEY}: not a digest", digest)
     _count(part.get(RETRIES_KEY, 0), RETRIES_KEY)
     number(part.get(PROCESSES_KEY, 1), PROCESSES_KEY, 1, _MOST_PROCESSES)
     for key in _STATE_OF_ITSELF:
@@ -148,7 +148,7 @@ def _of_plugin(part: dict[Any, Any], now: float) -> None:
 
 
 def _entry(entry: Any, what: str, now: float) -> None:
-    """Check the statistics of one endpoint, or of all. Locust has a default for each figure but the name."""
+    """Check the statistics of one endpoint, or of all. Locust has a default for each figure except the name."""
     get = _mapping(entry, what).get
     _text(get("name"), f"{what}: name")
     requests = _count(get("num_requests", 0), f"{what}: num_requests")
@@ -214,7 +214,7 @@ def _group_key(row: list[Any]) -> None:
 def _record(row: Any, now: float) -> None:
     """Check a failure on the wire, in the order of Record's fields; those from `worker` on may be missing."""
     if not isinstance(row, list) or len(row) not in _LENGTHS_OF_A_RECORD:
-        raise ImpossibleError("a record of a failure has another form", row)
+        raise ImpossibleError("a record of a failure has an unexpected form", row)
     at, user_class, method, name, url, status, response_ms, length, exception, message, kind, detail, *more = row
     _moment(at, "a failure's time", now)
     for value in (user_class, method, name, url, exception, message, kind, detail, *more[:1], *more[4:]):
@@ -224,7 +224,7 @@ def _record(row: Any, now: float) -> None:
     number(response_ms, "a failure's response time", 0, LONGEST_MS)
     number(length, "a failure's length")
     for value in more[1:2]:
-        number(value, "what a row stands for", 0, MOST_COUNT)
+        number(value, "the represents value of a row", 0, MOST_COUNT)
     for pairs in more[2:4]:
         for pair in _mapping(pairs, "a failure's details").items():
             for value in pair:
@@ -233,47 +233,47 @@ def _record(row: Any, now: float) -> None:
 
 def _class(kind: Any) -> None:
     if kind not in _CLASSES:
-        raise ImpossibleError("this is no class of failures", kind)
+        raise ImpossibleError("not a class of failures", kind)
 
 
 def _moment(value: Any, what: str, now: float, before: float = _CLOCKS_SECONDS) -> None:
     if type(value) not in (int, float) or not now - before <= value <= now + _CLOCKS_SECONDS:
-        raise ImpossibleError(f"{what} is too far from now: is the worker's clock right?", value)
+        raise ImpossibleError(f"{what} is too far from now: check the worker's clock", value)
 
 
 def _count(value: Any, what: str) -> int:
     if type(value) is not int or not 0 <= value <= MOST_COUNT:
-        raise ImpossibleError(f"{what} is no count from 0 to {MOST_COUNT:,}", value)
+        raise ImpossibleError(f"{what} is not a count from 0 to {MOST_COUNT:,}", value)
     return value
 
 
 def _text(value: Any, what: str) -> None:
     if type(value) is not str:
-        raise ImpossibleError(f"{what} is no text", value)
+        raise ImpossibleError(f"{what} is not a text", value)
 
 
 def _buckets(value: Any, what: str, least: float, most: float, together: int) -> None:
-    """Check counts by number, which are together at most so many."""
+    """Check counts by number; `together` is the most that they may add up to."""
     total = 0
     for key, count in _mapping(value, what, _MOST_BUCKETS).items():
         if type(key) not in (int, float) or not least <= key <= most:
             raise ImpossibleError(f"{what}: a key is out of range", key)
         if type(count) is not int or count < 0:
-            raise ImpossibleError(f"{what}: this is no count", count)
+            raise ImpossibleError(f"{what}: not a count", count)
         total += count
     if total > together:
-        raise ImpossibleError(f"{what} counts more than there were", total)
+        raise ImpossibleError(f"{what} counts more than the total", total)
 
 
 def _mapping(value: Any, what: str, most: int = MOST_COUNT) -> dict[Any, Any]:
     if not isinstance(value, dict) or len(value) > most:
-        raise ImpossibleError(f"{what} is no object, or too large", value)
+        raise ImpossibleError(f"{what} is not an object, or is too large", value)
     return value
 
 
 def _listed(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ImpossibleError(f"{what} is no list", value)
+        raise ImpossibleError(f"{what} is not a list", value)
     return value
 
 
@@ -281,5 +281,5 @@ def _rows(value: Any, what: str, length: int) -> list[list[Any]]:
     rows = _listed(value, what)
     for row in rows:
         if not isinstance(row, list) or len(row) != length:
-            raise ImpossibleError(f"{what}: a row has another form", row)
+            raise ImpossibleError(f"{what}: a row has an unexpected form", row)
     return rows

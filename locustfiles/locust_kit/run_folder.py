@@ -93,4 +93,5 @@ class WriteErrors:
         if not self._is_logged:
             self._is_logged = True
             folder = RUNS / self._run.run_id
-            logger.warning("locust-kit: the run is counted, not kept: %s: %s", folder, error.strerror or error)
+            reason = error.strerror or error
+            logger.warning("locust-kit: the run is counted, but its folder %s cannot be written: %s", folder, reason)

@@ -60,12 +60,12 @@ class TlsSettings:
         """Read the variables; an empty one counts as unset. Raises ValueError that names an invalid one."""
         values = {name: environ.get(name) or None for name in (SHARE, CA, CERT, KEY, PROXY)}
         if values[SHARE] not in {None, "0", "1"}:
-            raise ValueError(f"{SHARE} must be 1 or 0, not {values[SHARE]!r}")
+            raise ValueError(f"{SHARE} is {values[SHARE]!r}; expected: 1 or 0")
         if values[KEY] and not values[CERT]:
-            raise ValueError(f"{KEY} is the key of a certificate: set {CERT}, too")
+            raise ValueError(f"{KEY} is set without {CERT}: set both")
         proxy = values[PROXY]
         if proxy and not _is_proxy(proxy):
-            raise ValueError(f"{PROXY} must be http://host:port or http://user:password@host:port")
+            raise ValueError(f"{PROXY} is not valid; expected: http://host:port or http://user:password@host:port")
         return cls(values[SHARE] != "0", values[CA], values[CERT], values[KEY], proxy)
 
     @property
@@ -112,7 +112,7 @@ def install(settings: TlsSettings) -> str:
     changed, when a file of `settings` cannot be used.
     """
     if settings == TlsSettings(share=False):
-        return "TLS and proxy: as Locust has them"
+        return "TLS and proxy: Locust's defaults"
     _check_files(settings)
     changes = {
         "FastHttpUser": partial(_change_fast, settings, Contexts(settings)),
@@ -124,7 +124,7 @@ def install(settings: TlsSettings) -> str:
 def _described(settings: TlsSettings) -> str:
     parts = ["shared TLS contexts" if settings.share else "TLS contexts not shared"]
     if settings.ca:
-        parts.append(f"CA {settings.ca} besides the public ones")
+        parts.append(f"CA {settings.ca} in addition to the public ones")
     if settings.cert:
         parts.append(f"client certificate {settings.cert}")
     if settings.proxy:
@@ -266,4 +266,4 @@ def _trust_private(context: ssl.SSLContext, settings: TlsSettings) -> None:
 
 def _expect_use(settings: TlsSettings, contexts: Contexts) -> None:
     if settings.share and not contexts.used:
-        raise TypeError("its sessions do not ask for the shared contexts")
+        raise TypeError("its sessions do not use the shared contexts")

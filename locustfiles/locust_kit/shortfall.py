@@ -79,7 +79,8 @@ def keep_users(runner: MasterRunner, finished: Callable[[], int]) -> Shortfall:
             finished=finished(),
         )
         if shortfall.lasting(load, time.monotonic()):
-            logger.info("locust-kit: %d of %d users after workers left, asking for all", load.users, load.target_users)
+            line = "locust-kit: %d of %d users run after workers left; starting the others again"
+            logger.info(line, load.users, load.target_users)
             runner.start(load.target_users, runner.spawn_rate)
 
     keep_doing(look_for_users, 1)

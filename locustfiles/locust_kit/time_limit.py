@@ -97,7 +97,7 @@ class _Watch:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._main), ctypes.py_object(BlockedError))
             if self._is_late(_GIVE_UP_AFTER_SECONDS):
                 where = place(traceback.extract_stack(sys._current_frames()[self._main]))  # noqa: SLF001
-                print(f"  FAIL {self._text} and cannot be ended ({where})", flush=True)
+                print(f"  FAIL {self._text} and cannot be stopped ({where})", flush=True)
                 os._exit(1)
 
     def _is_late(self, seconds: float) -> bool:

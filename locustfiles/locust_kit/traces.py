@@ -45,7 +45,7 @@ def install(options: Any) -> str:
     if not isinstance(provider, TracerProvider):
         return ""
     provider.add_span_processor(RunProcessor(options, provider.resource))
-    return change_each({"FastHttpUser": _trace_fast}, "a span for each request, traceparent sent")
+    return change_each({"FastHttpUser": _trace_fast}, "each request is a span and sends traceparent")
 
 
 def _trace_fast() -> None:

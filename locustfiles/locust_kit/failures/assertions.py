@@ -18,7 +18,7 @@ PLACE = "_locust_kit_place"
 def install() -> str:
     """Note the line with the error. Returns one line that says what holds now."""
     changes = {"HttpUser": lambda: _change(clients), "FastHttpUser": lambda: _change(fasthttp)}
-    return change_each(changes, "an assert without a text is told by its line")
+    return change_each(changes, "an assert without a text is grouped by its line")
 
 
 def _change(of_client: Any) -> None:

@@ -1,4 +1,4 @@
-"""The classes of failure, and what each of them usually means."""
+"""The classes of failures, and what each of them usually means."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class FailureClass(StrEnum):
-    """What went wrong with a request. The names are the contract with every reader of the documents."""
+    """The kind of a failure. The names are a contract with every reader of the documents."""
 
     DNS = "dns"
     CONNECTION_REFUSED = "connection_refused"
@@ -29,33 +29,34 @@ class FailureClass(StrEnum):
 
 
 ADVICE: dict[FailureClass, str] = {
-    FailureClass.DNS: "The name has no address for the workers. Check the host and their resolver: `make diagnose`.",
-    FailureClass.CONNECTION_REFUSED: "Nobody listens at that port, or its queue is full: is the target up?",
+    FailureClass.DNS: "The workers cannot resolve the host name. Check name and resolver: `make diagnose`.",
+    FailureClass.CONNECTION_REFUSED: "Nothing listens on that port, or its queue is full. Check that the target runs.",
     FailureClass.CONNECTION_RESET: (
-        "The other side hung up: a restart, a crash, a proxy's limit, or a kept connection closed just as it was used."
+        "The other side closed the connection: a restart, a crash, a proxy's limit, or an idle connection that it "
+        "closed while a request used it again."
     ),
     FailureClass.CONNECTION_TIMEOUT: (
-        "No answer to the connection: a firewall, a full accept queue, or a target that is gone."
+        "The target did not accept the connection in time: a firewall, a full accept queue, or the target is down."
     ),
-    FailureClass.READ_TIMEOUT: "Connected, and no answer in time: the target is slower than the time-out allows.",
-    FailureClass.TLS: "No trust between client and target: certificate, its name, its date, or the protocol.",
+    FailureClass.READ_TIMEOUT: "Connected, but no answer in time: the target is slower than the time-out allows.",
+    FailureClass.TLS: "TLS with the target failed. Check the certificate, its name, its date and the protocol.",
     FailureClass.GENERATOR: (
-        "The load machine's own limit (ports, descriptors, memory, resolver): not the target. More workers, kept "
-        "connections, or a higher limit; what was measured meanwhile is no evidence."
+        "The load machine reached its own limit (ports, file descriptors, memory, resolver). The target is not the "
+        "cause. Use more workers, keep connections open, or raise the limit. The results of this time prove nothing."
     ),
     FailureClass.REDIRECT_LOOP: (
-        "Redirects without an end: a missing session, or http and https that send to each other."
+        "The redirects never end: a missing session, or http and https redirect to each other."
     ),
     FailureClass.REDIRECT_REFUSED: (
-        "The target redirects to an address that no HTTP client follows: ftp:, javascript:, or no address at all."
+        "The target redirects to an address that no HTTP client follows: ftp:, javascript:, or an invalid address."
     ),
     FailureClass.INCOMPLETE_RESPONSE: "The answer ended before its announced length: a crash, or a proxy's time-out.",
     FailureClass.CLIENT_ERROR: (
-        "The target refuses it: credentials (401, 403), path (404), too many (429), or the data."
+        "The target rejects the request: credentials (401, 403), path (404), too many requests (429), or the data."
     ),
-    FailureClass.SERVER_ERROR: "The target failed: look for the same second in its logs. 502 to 504 come from a proxy.",
-    FailureClass.ASSERTION: "The test's own check said no: `response.failure(...)`. The answer is in the details.",
-    FailureClass.INVALID_CONTENT: "The answer is not what it says it is: no HTTP, no JSON, or a broken encoding.",
-    FailureClass.TASK_ERROR: "An exception in the test's own code, in a task. No request is counted as failed for it.",
-    FailureClass.OTHER: "Nothing that is known: the type and text of the exception are in the details.",
+    FailureClass.SERVER_ERROR: "The target failed. Look at the same second in its logs. 502 to 504 come from a proxy.",
+    FailureClass.ASSERTION: "The test rejected the answer with `response.failure(...)`. The details show the answer.",
+    FailureClass.INVALID_CONTENT: "The answer is not valid: not HTTP, not JSON, or a broken encoding.",
+    FailureClass.TASK_ERROR: "The test's code raised an exception in a task. Locust counts no failed request for it.",
+    FailureClass.OTHER: "No known class matches. The details show the type and text of the exception.",
 }

@@ -17,7 +17,7 @@ from locust_kit.patches import Patches, change_each
 
 def install() -> str:
     """Let HttpUser count it as a failed request. Returns one line that says what holds now."""
-    return change_each({"HttpUser": _change}, "a redirect that cannot be followed is a failed request")
+    return change_each({"HttpUser": _change}, "a redirect that cannot be followed counts as a failed request")
 
 
 def _change() -> None:

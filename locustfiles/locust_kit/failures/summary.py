@@ -1,4 +1,4 @@
-"""What failed, as a document and as lines for the console."""
+"""The failures of a run, as a document and as lines for the console."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from locust_kit import SCHEMA_VERSION
 from locust_kit.failures.classes import ADVICE, FailureClass
 from locust_kit.failures.collection import Collection
 from locust_kit.failures.records import rfc3339, trace_url
+from locust_kit.texts import plural
 
 _SHOWN_GROUPS, _SHOWN_ADVICE = 10, 5
 _LIVE_GROUPS = 20
@@ -36,7 +37,7 @@ def document(run_id: str, collection: Collection, requests: int) -> dict[str, An
 
 
 def largest(collection: Collection) -> list[dict[str, Any]]:
-    """Return the largest groups, with the trace of their latest example: the sidecar asks every other second."""
+    """Return the largest groups, with the trace of their latest example, for the monitor: it asks every two seconds."""
     return [
         {
             "method": key.method,
@@ -55,15 +56,15 @@ def largest(collection: Collection) -> list[dict[str, Any]]:
 
 
 def lines(collection: Collection, requests: int) -> Iterator[str]:
-    """Yield the lines for the console at the end of a run; no line when nothing failed."""
+    """Yield the lines for the console at the end of a run; no line if nothing failed."""
     if not collection.groups:
         return
     failures = collection.failures
     share = f" ({100 * failures / requests:.1f} % of {requests})" if requests else ""
-    errors = f", {collection.task_errors} errors in tasks" if collection.task_errors else ""
-    yield f"Failure analysis: {failures} failed requests{share}{errors}"
+    errors = f", {plural(collection.task_errors, 'task error')}" if collection.task_errors else ""
+    yield f"Failure analysis: {plural(failures, 'failed request')}{share}{errors}"
     if collection.in_others:
-        yield f"  {collection.in_others} of them are in (others): too many texts differ for a group of each"
+        yield f"  (others) counts {collection.in_others} of them, because too many texts differ"
     counts: Counter[tuple[FailureClass, str]] = Counter()
     for key, group in collection.groups.items():
         counts[key.kind, key.detail] += group.count

@@ -1,4 +1,4 @@
-"""A tab "Failure analysis" in Locust's own web UI, live, and downloads of groups and rows."""
+"""The live tab "Failure analysis" in Locust's own web UI, and downloads of groups and rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from locust_kit.web_tab import Row
 from locust_kit.writer import Writer
 
 KEY = "failure_analysis"
-ENDPOINT = "endpoint"  # not "name": by that, Locust's page would sort the rows anew
+ENDPOINT = "endpoint"  # not "name": Locust's page would sort the rows by it
 COLUMNS = {
     "count": "# failures",
     "share": "Share",
@@ -42,7 +42,7 @@ _PIECE_BYTES = 1 << 16
 
 
 def install(app: Flask, web_ui: WebUI, base_path: str, account: FailureAccount) -> None:
-    """Add the tab and the download; `app` is the web UI's own."""
+    """Add the tab and the downloads; `app` is the web UI's Flask application."""
 
     def groups_as_table() -> Response:
         return _file("failure_groups.csv", table(account.collection), "text/csv; charset=utf-8")
@@ -81,7 +81,7 @@ def _file(name: str, text: str, content_type: str) -> Response:
 
 
 def _from_disk(writer: Writer | None, name: str, content_type: str) -> Response:
-    """Return a file of the run as it is now, in pieces; an empty one when there is no file yet."""
+    """Return a file of the run as it is now, in pieces; an empty file if there is no file yet."""
     headers = {"content-disposition": f"attachment; filename={name}", "cache-control": "no-store"}
     pieces = _pieces(writer.folder / name) if writer and (writer.folder / name).exists() else ()
     return Response(pieces, content_type=content_type, headers=headers)
@@ -94,10 +94,10 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def _remark(watch: Watch) -> list[Row]:
-    """Return a row for the top of the table while too many requests fail."""
+    """Return a row for the top of the table while too many requests fail, else no row."""
     if not watch.is_high or watch.ratio is None:
         return []
-    text = f"{100 * watch.ratio:.1f} % of the requests of the last {WINDOW_SECONDS:.0f} s failed"
+    text = f"{100 * watch.ratio:.1f} % of the requests in the last {WINDOW_SECONDS:.0f} s failed"
     return [{**dict.fromkeys(COLUMNS, ""), "class": "now", "message": text}]
 
 
@@ -125,7 +125,7 @@ def rows(collection: Collection) -> list[Row]:
 
 
 def table(collection: Collection) -> str:
-    """Return the rows as CSV, with the names of the documents' fields; no cell is a formula to a spreadsheet."""
+    """Return the rows as CSV with the documents' field names; no cell is a formula for a spreadsheet."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow("name" if column == ENDPOINT else column for column in COLUMNS)

@@ -1,4 +1,4 @@
-"""The share of failed requests over a sliding window, and when it becomes too high, or no longer is. Pure."""
+"""The share of failed requests in a sliding window: when it becomes too high, and when it is normal again. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CALM = 0.5  # of the threshold: below that the share is no longer high
 
 @dataclass
 class Watch:
-    """A watch on Locust's own totals, in which each request counts once. `ratio` is None while requests are too few."""
+    """Watches Locust's own totals, in which each request counts once. `ratio` is None if there are too few requests."""
 
     threshold: float = DEFAULT_THRESHOLD
     ratio: float | None = None
@@ -21,7 +21,7 @@ class Watch:
     _totals: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     def look(self, at: float, requests: int, failures: int) -> str:
-        """Add the totals of a moment; return a line when the share becomes too high, or no longer is."""
+        """Add the totals of a moment; return a line if the share becomes too high or normal again, else ""."""
         if self._totals and requests < self._totals[-1][1]:  # the statistics were reset, or a run began
             self._totals.clear()
             self.is_high = False
@@ -39,7 +39,7 @@ class Watch:
         share = f"{100 * self.ratio:.1f} % of {done} requests failed in the last {WINDOW_SECONDS:.0f} s"
         if not self.is_high and failed and self.ratio >= self.threshold:
             self.is_high = True
-            return f"{share}, {100 * self.threshold:g} % is too many"
+            return f"{share}: too many (limit {100 * self.threshold:g} %)"
         if self.is_high and self.ratio < _CALM * self.threshold:
             self.is_high = False
             return f"{share}: no longer too many"

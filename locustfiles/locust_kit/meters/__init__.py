@@ -170,16 +170,16 @@ class MeterReadings:
 
 def _check(meter: type[Meter], worker: str, document: Any, before: Document) -> None:
     if not isinstance(document, dict):
-        raise ImpossibleError(f"{METERS_KEY}: {meter.name} is no object", document)
+        raise ImpossibleError(f"{METERS_KEY}: {meter.name} is not an object", document)
     for name in _fallen(before, document, getattr(meter, "never_falls", ())):
-        raise ImpossibleError(f"{METERS_KEY}: {meter.name}: {name} fell")
+        raise ImpossibleError(f"{METERS_KEY}: {meter.name}: {name} decreased")
     try:
         merged = meter.merged({worker: document})
         report_check.document([merged, meter.moment(merged)], f"{METERS_KEY}: {meter.name}", least=0)
     except ImpossibleError:
         raise
     except Exception as error:
-        raise ImpossibleError(f"{METERS_KEY}: {meter.name} has another form", error) from error
+        raise ImpossibleError(f"{METERS_KEY}: {meter.name} has an unexpected form", error) from error
 
 
 def _fallen(before: Document, after: Document, names: Container[str]) -> Iterator[str]:

@@ -98,7 +98,7 @@ def poster(settings: PushSettings, pace: RetryPace) -> Post:
         except gevent.Timeout as timeout:
             if timeout is not own:
                 raise
-            return PushAnswer(broken="no whole answer in time")
+            return PushAnswer(broken="no complete answer in time")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             return PushAnswer(broken=type(error).__name__)
 

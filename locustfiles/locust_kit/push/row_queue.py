@@ -12,6 +12,7 @@ from locust_kit.push.batch import MOST_ROWS, BatchId
 from locust_kit.push.counts import PushCounts
 from locust_kit.push.sender import BatchSender, PushRuntime
 from locust_kit.push.spool import Spool
+from locust_kit.texts import plural
 
 MOST_QUEUED = 50_000  # rows in memory, while the disk is slow; beyond that they are dropped, and counted
 
@@ -47,7 +48,7 @@ class RowQueue:
         """Queue rows of a run."""
         room = max(0, MOST_QUEUED - len(self._queue))
         self._queue.extend((run_id, record) for record in records[:room])
-        self._drop(len(records) - room, "rows come faster than the disk takes them, some are dropped")
+        self._drop(len(records) - room, "rows arrive faster than the disk writes them, so some are dropped")
 
     def spool(self, least: int = 1) -> None:
         """Bring rows to the spool while there are at least so many of them. The first call also loads what is there."""
@@ -62,11 +63,11 @@ class RowQueue:
         try:
             kept, broken = self._runtime.off_loop(self._spool.leftovers)
         except OSError as error:
-            self._counts.log_once(f"the spool cannot be read: {error.strerror}")
+            self._counts.log_once(f"cannot read the spool: {error.strerror}")
             return
         self._sender.add(*kept)
         if broken:
-            self._counts.log_once(f"{broken} files in the spool are no batches, and left alone")
+            self._counts.log_once(f"ignoring {plural(broken, 'file')} in the spool that cannot be read as a batch")
 
     def _make_batch(self) -> None:
         run_id = self._queue[0][0]
@@ -83,12 +84,12 @@ class RowQueue:
     def _keep(self, batch: BatchId, records: list[Record]) -> None:
         content = self._runtime.off_loop(self._spool.render, batch, records)
         if self._sender.waiting_bytes + len(content) > self._spool_bytes:
-            self._drop(len(records), "PUSH_SPOOL_MEGABYTES are full, new batches are dropped until some are through")
+            self._drop(len(records), "the spool is full (PUSH_SPOOL_MEGABYTES), so new batches are dropped")
             return
         try:
             self._sender.add(self._runtime.off_loop(self._spool.write, batch, content, len(records)))
         except OSError as error:
-            self._drop(len(records), f"the spool cannot be written, batches are dropped: {error.strerror}")
+            self._drop(len(records), f"cannot write the spool, so batches are dropped: {error.strerror}")
 
     def _drop(self, rows: int, why: str) -> None:
         if rows > 0:

@@ -78,9 +78,9 @@ class BatchSender:
         try:
             content = self._runtime.off_loop(head.path.read_bytes)
         except FileNotFoundError:
-            return self._lose(head, "a batch is gone from the spool")
+            return self._lose(head, "the file of a batch is missing in the spool; its rows are lost")
         except OSError as error:
-            return self._again(PushAnswer(broken=f"the spool cannot be read: {error.strerror}"))
+            return self._again(PushAnswer(broken=f"cannot read the spool: {error.strerror}"))
         return self._after(head, self._post(content, head.batch.idempotency_key))
 
     def _after(self, head: Spooled, answer: PushAnswer) -> float:
@@ -95,7 +95,7 @@ class BatchSender:
             return self._split(head)
         self._counts.last_error = answer.text
         self._counts.refused_rows += head.rows
-        self._counts.log_once(f"the receiver refuses batches, which are given up: {answer.text}")
+        self._counts.log_once(f"the receiver rejects batches, so they are dropped: {answer.text}")
         return self._done(head)
 
     def _taken(self, head: Spooled) -> float:
@@ -108,7 +108,7 @@ class BatchSender:
         try:
             self._runtime.off_loop(head.path.unlink)
         except OSError as error:
-            self._counts.log_once(f"a batch stays in the spool, and the next master sends it again: {error.strerror}")
+            self._counts.log_once(f"cannot delete a sent batch, so the next master sends it again: {error.strerror}")
         return 0.0
 
     def _lose(self, head: Spooled, why: str) -> float:
@@ -121,9 +121,9 @@ class BatchSender:
         try:
             halves = self._runtime.off_loop(self._spool.split, head)
         except OSError as error:
-            return self._again(PushAnswer(broken=f"a batch too large cannot be cut: {error.strerror}"))
+            return self._again(PushAnswer(broken=f"cannot cut a batch that is too large: {error.strerror}"))
         except (ValueError, KeyError):
-            return self._lose(head, "a batch in the spool is no document any more")
+            return self._lose(head, "the file of a batch in the spool is damaged; its rows are lost")
         self._waiting.popleft()
         self._waiting.extendleft(reversed(halves))
         self._at_once()
@@ -133,7 +133,7 @@ class BatchSender:
         self._failures += 1
         if self._failures == _LASTING:
             self._counts.log_once_an_outage(
-                f"the receiver does not accept batches, which wait in the spool: {answer.text}"
+                f"the receiver does not accept batches; they wait in the spool: {answer.text}"
             )
         asked = self._pace.asked(answer.retry_after, self._runtime.wall())
         in_a_hurry = self._runtime.clock() < self._hurry_until
@@ -143,7 +143,7 @@ class BatchSender:
     def _keep(self, answer: PushAnswer) -> float:
         self._failures += 1
         self._counts.log_once_an_outage(
-            f"the receiver does not take the key or the address, batches are kept: {answer.text}"
+            f"the receiver rejects the key or redirects; batches wait in the spool: {answer.text}"
         )
         return self._pause(answer, self._pace.most, is_requested=True)
 

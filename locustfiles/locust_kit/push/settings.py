@@ -37,11 +37,13 @@ class PushSettings:
         if not url:
             return None
         if not _is_valid(url):
-            logger.warning("locust-kit: failures are not pushed: PUSH_URL is no http(s) URL without user and password")
+            logger.warning(
+                "locust-kit: failures are not pushed: PUSH_URL must be an http(s) URL without user and password"
+            )
             return None
         key = _key(environ.get("KIT_PUSH_KEY_FILE", ""))
         if key is None:
-            logger.warning("locust-kit: failures are not pushed: PUSH_KEY is missing, or no header can carry it")
+            logger.warning("locust-kit: failures are not pushed: PUSH_KEY is missing, or it is not valid in a header")
             return None
         megabytes = env.value(environ, "KIT_PUSH_SPOOL_MEGABYTES", env.whole, cls.spool_bytes // _MEGABYTE)
         return cls(url, key, megabytes * _MEGABYTE)

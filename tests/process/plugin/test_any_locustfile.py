@@ -302,10 +302,10 @@ Capture.on_request = broken
 @pytest.mark.parametrize(
     ("fault", "environ", "inside", "warning"),
     [
-        ("a folder that cannot be made", {"KIT_RUNS_DIR": "/proc/no"}, "", "counted, not kept: .*No such"),
+        ("a folder that cannot be made", {"KIT_RUNS_DIR": "/proc/no"}, "", "cannot be written: .*No such"),
         ("a full disk", {"KIT_RUNS_DIR": "RUNS"}, "", "No space left"),
-        ("a bad number", {"KIT_SLOW_MS": "abc"}, "", "KIT_SLOW_MS cannot be 'abc', it is taken for 3000"),
-        ("a bad switch", {"KIT_SHARE_TLS": "x"}, "", "KIT_SHARE_TLS must be 1 or 0"),
+        ("a bad number", {"KIT_SLOW_MS": "abc"}, "", "KIT_SLOW_MS is 'abc', which is not valid; using 3000"),
+        ("a bad switch", {"KIT_SHARE_TLS": "x"}, "", "KIT_SHARE_TLS is 'x'; expected: 1 or 0"),
         ("an exception inside", {}, BROKEN_INSIDE, "counting failures failed, the run goes on: ZeroDivisionError"),
     ],
 )  # fmt: skip

@@ -192,7 +192,7 @@ def test_an_edit_of_a_run_that_goes_on_keeps_its_arguments(swarm: Swarm) -> None
         ({"code": "long"}, "code is 'long'; expected: a text of 3 characters at most"),
         (
             {"colour": "red"},
-            f"colour is not an argument of this locustfile; it has {', '.join(NAMES)}",
+            f"colour is not an argument of this locustfile; its arguments: {', '.join(NAMES)}",
         ),
     ],
 )

@@ -118,9 +118,10 @@ def test_each_retry_is_counted(client: str, counted: str, server: Server) -> Non
 
 
 def test_the_line_at_the_end_says_whose_time_and_whose_outcome_the_figures_hold() -> None:
-    assert (
-        retry_note(7)
-        == "7 tries were made again; the time of such a request is that of all its tries, its outcome the last's"
+    assert retry_note(1).startswith("1 further attempt; ")
+    assert retry_note(7) == (
+        "7 further attempts; the time of such a request includes all its attempts, "
+        "and its outcome is that of the last one"
     )
 
 
@@ -190,7 +191,7 @@ def test_unset_and_empty_variables_leave_all_to_locust() -> None:
         == ConnectionSettings()
     )
     before = dict(vars(FastHttpUser)), dict(vars(LocustHttpAdapter))
-    assert install(ConnectionSettings()) == "connections: as Locust has them"
+    assert install(ConnectionSettings()) == "connections: Locust's defaults"
     assert before == (dict(vars(FastHttpUser)), dict(vars(LocustHttpAdapter)))
 
 
@@ -218,7 +219,7 @@ def test_an_invalid_value_is_named(name: str, value: str, said: str) -> None:
 def test_the_settings_are_described() -> None:
     said = run(CONNECT_TIMEOUT="1.5", READ_TIMEOUT="30", POOL_SIZE="20", RETRIES="2").said[1]
     assert said == (
-        "FastHttpUser, HttpUser: 1.5 s to connect, 30 s of silence, pool of 20, retries, at most 2, counted"
+        "FastHttpUser, HttpUser: connect time-out 1.5 s, read time-out 30 s, pool size 20, at most 2 retries, counted"
     )
 
 
@@ -230,6 +231,6 @@ def test_a_locust_of_another_make_stays_as_it_is(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(LocustHttpAdapter, "__init__", init)
     before = dict(vars(FastHttpUser)), dict(vars(LocustHttpAdapter))
     line = install(ConnectionSettings(1, 1, 1, 1))
-    assert line.startswith("FastHttpUser stays as Locust has it: AttributeError: ")
-    assert "; HttpUser stays as Locust has it: TypeError: " in line
+    assert line.startswith("FastHttpUser keeps Locust's default: AttributeError: ")
+    assert "; HttpUser keeps Locust's default: TypeError: " in line
     assert before == (dict(vars(FastHttpUser)), dict(vars(LocustHttpAdapter)))

@@ -122,7 +122,7 @@ def test_sharing_can_be_turned_off_and_the_private_ca_stays(world: World) -> Non
 
 def test_with_nothing_set_and_sharing_off_nothing_changes() -> None:
     before = (FastHttpSession.__init__, HttpSession.__init__)
-    assert install(TlsSettings(share=False)) == "TLS and proxy: as Locust has them"
+    assert install(TlsSettings(share=False)) == "TLS and proxy: Locust's defaults"
     assert before == (FastHttpSession.__init__, HttpSession.__init__)
 
 
@@ -183,7 +183,7 @@ def test_both_schemes_go_through_the_proxy(world: World, proxy: Proxy) -> None:
     lines = [f"GET {plain}/asked someone:p@ss", f"CONNECT {good.removeprefix('https://')} someone:p@ss"]
     assert proxy.seen == lines * 2
     assert report.said[0] == (
-        f"FastHttpUser, HttpUser: shared TLS contexts, CA {world.authority.path} besides the public ones, "
+        f"FastHttpUser, HttpUser: shared TLS contexts, CA {world.authority.path} in addition to the public ones, "
         f"proxy {proxy.address}"
     )
 
@@ -219,7 +219,7 @@ def test_unset_and_empty_variables_are_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("SHARE_TLS", "yes", "KIT_SHARE_TLS must be 1 or 0, not 'yes'"),
+        ("SHARE_TLS", "yes", "KIT_SHARE_TLS is 'yes'; expected: 1 or 0"),
         ("TLS_KEY", "a.key", "set KIT_TLS_CERT, too"),
         ("PROXY", "socks5://secret@host:1080", "KIT_PROXY must be http://host:port"),
         ("PROXY", "https://secret@host:3128", "KIT_PROXY must be http://host:port"),
@@ -272,8 +272,8 @@ def test_a_locust_of_another_make_stays_as_it_is(monkeypatch: pytest.MonkeyPatch
     before = HttpSession.__init__
     line = install(TlsSettings())
     assert line == (
-        "FastHttpUser stays as Locust has it: KeyError: 'insecure'; "
-        "HttpUser stays as Locust has it: RuntimeError: another requests"
+        "FastHttpUser keeps Locust's default: KeyError: 'insecure'; "
+        "HttpUser keeps Locust's default: RuntimeError: another requests"
     )
     assert vars(FastHttpSession)["__init__"] is other_init
     assert vars(LocustHttpAdapter)["build_connection_pool_key_attributes"] is no_choice
@@ -283,5 +283,5 @@ def test_a_locust_of_another_make_stays_as_it_is(monkeypatch: pytest.MonkeyPatch
 def test_sessions_that_do_not_ask_for_the_context_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Contexts, "used", False)
     before = (FastHttpSession.__init__, HttpSession.__init__)
-    assert install(TlsSettings()).count("its sessions do not ask for the shared contexts") == 2
+    assert install(TlsSettings()).count("its sessions do not use the shared contexts") == 2
     assert before == (FastHttpSession.__init__, HttpSession.__init__)

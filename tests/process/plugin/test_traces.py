@@ -160,7 +160,7 @@ def test_switched_on_without_the_packages_the_run_goes_on_and_says_so(tmp_path: 
         log, rows = run(tmp_path, world.url, LOCUST_ENABLE_OPENTELEMETRY="1")
     assert rows
     assert "OpenTelemetry SDK is not installed" in log
-    assert "FastHttpUser is not traced" in log
+    assert "no traces of FastHttpUser" in log
 
 
 def test_the_check_of_the_locustfile_refuses_what_the_image_cannot_do(tmp_path: Path) -> None:

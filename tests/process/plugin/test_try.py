@@ -216,7 +216,7 @@ def test_code_that_cannot_be_interrupted_ends_with_its_line(tmp_path: Path) -> N
         seconds=1,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "FAIL Stuck.stuck: took longer than 1 s and cannot be ended (locustfile.py line 7)" in done.stdout
+    assert "FAIL Stuck.stuck: took longer than 1 s and cannot be stopped (locustfile.py line 7)" in done.stdout
 
 
 def test_an_answer_that_was_never_reported_is_named(server: Counter, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_share_is_read_as_the_setting_writes_it(text: str, wanted: float) -> N
 @pytest.mark.parametrize("text", ["many", "0", "101%", "-1", "nan"])
 def test_an_invalid_share_is_logged_and_the_default_holds(text: str, caplog: pytest.LogCaptureFixture) -> None:
     assert env.value({"S": text}, "S", env.share, 0.05) == 0.05
-    assert caplog.messages == [f"locust-kit: S cannot be {text!r}, it is taken for 0.05"]
+    assert caplog.messages == [f"locust-kit: S is {text!r}, which is not valid; using 0.05"]
 
 
 def _spool(environ: Mapping[str, str]) -> object:
@@ -57,4 +57,4 @@ def test_an_invalid_setting_is_logged(
     key = tmp_path / "key"
     key.write_text("k")
     assert read({name: text, "KIT_PUSH_KEY_FILE": str(key)}) == default
-    assert [line for line in caplog.messages if f"{name} cannot be {text!r}" in line] == caplog.messages != []
+    assert [line for line in caplog.messages if f"{name} is {text!r}" in line] == caplog.messages != []

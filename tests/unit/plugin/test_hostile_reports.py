@@ -106,7 +106,7 @@ class Rig:
 
     def refused_count(self) -> int:
         """How many were refused; one that never arrived is said with the next one, which is added."""
-        return sum(row["count"] for row in self.refused if row["reason"] != "a report that never arrived")
+        return sum(row["count"] for row in self.refused if row["reason"] != "a report was lost on the way")
 
     def is_sound(self) -> None:
         """All documents can be made, and are strict JSON."""
@@ -155,7 +155,7 @@ def test_a_total_without_a_method_is_genuine_where_it_is_none_as_in_locust_2_44(
     lacking = genuine()
     del lacking["stats_total"]["method"]
     rig.report(lacking)
-    assert [refused["reason"] for refused in rig.refused] == ["stats_total: method is no text"]
+    assert [refused["reason"] for refused in rig.refused] == ["stats_total: method is not a text"]
     assert rig.figures()["total"][:2] == (REQUESTS, FAILED)
 
 
@@ -260,7 +260,7 @@ def test_a_report_of_an_earlier_run_is_not_added_to_this_one(rig: Rig) -> None:
     rig.begin()
     rig.report(late)
     assert rig.figures()["total"][0] == 0
-    assert [refused["reason"] for refused in rig.refused] == ["a report of an earlier run"]
+    assert [refused["reason"] for refused in rig.refused] == ["a report from an earlier run"]
 
 
 def test_only_files_that_the_master_loaded_are_looked_at(tmp_path: Path) -> None:
@@ -419,7 +419,7 @@ def test_a_report_that_never_arrived_is_counted(rig: Rig) -> None:
         rig.report(numbered(later))
     rig.report(numbered(1), GOOD)
     (lost,) = rig.refused
-    assert (lost["worker"], lost["reason"], lost["count"]) == (BAD, "a report that never arrived", 2)
+    assert (lost["worker"], lost["reason"], lost["count"]) == (BAD, "a report was lost on the way", 2)
     rig.begin()
     rig.report(numbered(60))
     assert rig.refused == []

@@ -96,7 +96,7 @@ def test_incidents_become_rows(sidecar: Sidecar) -> None:
 
 
 def test_an_empty_list_of_incidents_has_a_remark() -> None:
-    assert [row["text"] for row in rows_of({"incidents": []})] == ["nothing has died, restarted or been lost so far"]
+    assert [row["text"] for row in rows_of({"incidents": []})] == ["no incidents so far"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_odd_fields_of_an_incident_are_survived() -> None:
 def test_a_missing_sidecar_has_a_remark() -> None:
     tab = IncidentsTab(free_url())
     tab.ask()
-    assert [row["text"] for row in tab.rows()] == [f"no sidecar at {tab._url}: Connection refused"]
+    assert [row["text"] for row in tab.rows()] == [f"cannot connect to the monitor at {tab._url}: Connection refused"]
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_an_odd_answer_of_the_sidecar_has_a_remark_and_known_rows_stay(
     sidecar.status, sidecar.body = status, body
     tab.ask()
     remark, row = tab.rows()
-    assert remark["text"].startswith(f"the sidecar at {url(sidecar)} answers")
-    assert remark["text"].endswith("; what follows is as it was before")
+    assert remark["text"].startswith(f"the monitor at {url(sidecar)} ")
+    assert remark["text"].endswith("; the rows below may be outdated")
     assert row == ROW
 
 
@@ -150,7 +150,7 @@ def test_the_uis_own_polling_carries_the_rows_beside_those_of_others(base: str) 
     for _ in range(2):
         stats = client.get(f"{base}/stats/requests").get_json()["extended_stats"]
         assert [entry["key"] for entry in stats] == ["another", "incidents"]
-        assert stats[1]["data"][0]["text"] == "asking the sidecar …"
+        assert stats[1]["data"][0]["text"] == "connecting to the monitor …"
     assert client.get(f"{base}/page").get_data() == b"a page"
 
 

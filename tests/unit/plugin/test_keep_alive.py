@@ -54,4 +54,4 @@ def test_a_loop_that_an_exception_ended_is_started_again_and_one_that_was_killed
     assert not len(runner.greenlet)
     lines = [record.getMessage() for record in caplog.records if record.name == "locust_kit"]
     assert ["no_such_loop" in line for line in lines] == [True, False, False]
-    assert all("client_listener was ended by UnicodeError" in line for line in lines[1:])
+    assert all("client_listener ended with UnicodeError" in line for line in lines[1:])

@@ -28,4 +28,4 @@ def test_a_library_without_options_has_those_of_the_environment() -> None:
 
 def test_an_invalid_label_of_the_environment_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert Labels(None, {"KIT_LABELS": "env=staging staging"}).of_this_run() == {"env": "staging"}
-    assert caplog.messages == ["locust-kit: KIT_LABELS holds 'staging', which is no name=value: left out"]
+    assert caplog.messages == ["locust-kit: KIT_LABELS contains 'staging'; expected: name=value; ignored"]

@@ -90,8 +90,8 @@ def test_bottlenecks_are_by_time_spent_in_slow_requests_and_of_several() -> None
             seen.on_request("GET", name, each)
     assert [key[1] for key, _ in seen.bottlenecks()] == ["/many", "/some"]
     lines = list(seen.lines())
-    assert lines[0] == "Slow requests: 38 over 100 ms"
-    assert lines[1].startswith("  GET /many: 30 slow, 6.0 s spent in them, p95 of the good ones ")
+    assert lines[0] == "Slow requests: 38 took longer than 100 ms"
+    assert lines[1].startswith("  GET /many: 30 slow requests, 6.0 s in total, p95 of successful requests ")
 
 
 def test_nothing_slow_says_nothing() -> None:

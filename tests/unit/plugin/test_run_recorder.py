@@ -196,7 +196,7 @@ def test_a_disk_that_is_full_is_one_warning_and_the_run_goes_on(
         record._tick()
     record.end(run_folder.ended(run, datetime.now(UTC)), {})
     record.wait()
-    assert sum("counted, not kept" in message for message in caplog.messages) == 1
+    assert sum("the run is counted, but" in message for message in caplog.messages) == 1
 
 
 def test_by_what_to_judge_comes_with_the_order_to_start_else_from_the_environment() -> None:

@@ -134,15 +134,15 @@ def test_a_gap_in_the_timeline_is_not_counted_as_what_was_before_it() -> None:
 
 
 def refused(**changes: Any) -> dict[str, Any]:
-    row = {"worker": "w-1", "reason": "stats: num_requests is no count", "count": 3, "first_at": "2026-11-27T01:02:30Z"}
-    return {"reports": {"refused": [{**row, "changes_figures": True, **changes}]}}
+    row = {"worker": "w-1", "reason": "stats: num_requests is not a count", "count": 3, "changes_figures": True}
+    return {"reports": {"refused": [{**row, "first_at": "2026-11-27T01:02:30Z", **changes}]}}
 
 
 def test_reports_that_were_refused_are_said_and_break_a_run_where_figures_are_missing_with_them() -> None:
     (reason,) = reasons(clean(meters=refused()), GeneratorLimits())
     assert (reason.kind, reason.at) == ("report_refused", after(27))
     assert "3 reports of workers" in reason.text
-    assert "w-1: stats: num_requests is no count" in reason.text
+    assert "w-1: stats: num_requests is not a count" in reason.text
     assert kinds(clean(meters=refused(changes_figures=False))) == []
     assert kinds(clean(meters={"reports": {"refused": None}})) == []
 

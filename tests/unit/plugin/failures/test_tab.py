@@ -88,7 +88,7 @@ def test_too_many_failures_right_now_are_the_first_row(account: Account) -> None
     account.watch.look(1.0, 100, 30)
     answer = app_of(WebUi(), account).test_client().get("/stats/requests").get_json()
     first = answer["extended_stats"][0]["data"][0]
-    assert (first["class"], first["message"]) == ("now", "30.0 % of the requests of the last 10 s failed")
+    assert (first["class"], first["message"]) == ("now", "30.0 % of the requests in the last 10 s failed")
 
 
 def test_the_tabs_of_others_stay_and_columns_fit_the_rows(account: Account) -> None:

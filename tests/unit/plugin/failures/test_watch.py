@@ -17,7 +17,7 @@ def run(watch: Watch, *seconds: tuple[int, int], begin: float = 0.0) -> list[str
 def test_too_many_are_logged_once_and_their_end_once() -> None:
     said = run(Watch(), *[(100, 0)] * 10, *[(100, 20)] * 10, *[(100, 0)] * 15)
     assert said == [
-        "6.0 % of 1000 requests failed in the last 10 s, 5 % is too many",
+        "6.0 % of 1000 requests failed in the last 10 s: too many (limit 5 %)",
         "2.0 % of 1000 requests failed in the last 10 s: no longer too many",
     ]
 

@@ -147,7 +147,7 @@ def test_a_spool_that_cannot_be_read_for_now_is_tried_again(tmp_path: Path) -> N
     file.unlink()
     file.mkdir()
     assert bench.sender.step() == 1
-    assert bench.counts.last_error == "the spool cannot be read: Is a directory"
+    assert bench.counts.last_error == "cannot read the spool: Is a directory"
     file.rmdir()
     file.write_bytes(content)
     bench.drain()

@@ -54,5 +54,5 @@ def test_a_missing_key_is_reported(tmp_path: Path, caplog: Any, file: str) -> No
 @pytest.mark.parametrize("url", ["shop", "ftp://a/", "https://me:hunter4@a/", "http://a:b/", "http://a/ b", "http://"])
 def test_an_invalid_url_is_reported_and_not_shown(tmp_path: Path, caplog: Any, url: str) -> None:
     assert PushSettings.of(environment(tmp_path, KIT_PUSH_URL=url)) is None
-    assert "PUSH_URL is no http(s) URL" in caplog.text
+    assert "PUSH_URL must be an http(s) URL" in caplog.text
     assert "hunter" not in caplog.text
