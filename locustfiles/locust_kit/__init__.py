@@ -1,7 +1,7 @@
-"""The kit's plugin inside Locust: loaded beside any locustfile, which it leaves as it is.
+"""The kit's plugin inside Locust: loaded beside any locustfile, which does not change.
 
-What it gives to the outside is documented JSON only: `GET /locust-kit/status` on the master, and a folder a run on the
-volume `runs`. Nothing here imports the sidecar, and nothing in the sidecar imports this.
+Its only interface is documented JSON: `GET /locust-kit/status` on the master, and one folder for each run on the volume
+`runs`. The plugin does not import the sidecar, and the sidecar does not import the plugin.
 """
 
 SCHEMA_VERSION = 1

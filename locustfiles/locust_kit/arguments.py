@@ -1,7 +1,7 @@
-"""The arguments that the locustfile adds to Locust's own: what they are, and their values in each run.
+"""The arguments that the locustfile adds to Locust's own, and their values in each run.
 
-Locust keeps the last value that anybody sent. A run of the kit has the values that came with its start; each other
-argument has its default again. The kit sends texts, as one field of the form; the argument's own type reads them.
+Locust keeps the last value that anybody sent. A run of the kit uses the values sent with its start, and the defaults of
+all other arguments. The kit sends texts in one field of the form. The argument's own type converts them.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _MOST_CHOICES = 50
 
 
 class UnusableValueError(ValueError):
-    """A value that an argument cannot have. The text names the value, unless it is secret, and what is wanted."""
+    """A value that an argument cannot have. The text names the value, unless it is secret, and the expected values."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddedArgument:
     """One argument of the locustfile.
 
-    `flags` are its flags on Locust's command line, and the text that a flag stands for; None: a value follows.
+    `flags` maps each flag of Locust's command line to the text it stands for; None: a value follows the flag.
     """
 
     name: str
@@ -57,10 +57,10 @@ class AddedArgument:
     read_text: Callable[[str], Any]
 
     def read(self, given: str | list[str]) -> Any:
-        """Return the value of what was given. A list comes as texts, or as one with commas.
+        """Convert the given text to the argument's value. A list is several texts, or one text with commas.
 
         Raises:
-            UnusableValueError: the argument cannot have it.
+            UnusableValueError: the argument cannot have this value.
 
         """
         if not self.is_multiple:
@@ -82,19 +82,19 @@ class AddedArgument:
         return value
 
     def _choices(self) -> str:
-        """Return the choices in words; a long list is cut."""
+        """Return the choices as a text; cut a long list."""
         some = [safe(choice, _LONGEST) for choice in islice(self.choices, _MOST_CHOICES)]
         return " or ".join([*some, "…"] if len(self.choices) > len(some) else some)
 
     def _unusable(self, text: str, wanted: str) -> UnusableValueError:
-        if self.is_secret:  # what is wanted may quote the value
+        if self.is_secret:  # the expected values may quote the secret
             return UnusableValueError(
                 f"{self.name} cannot be used; expected: {_WANTED.get(self.kind, 'another value')}"
             )
         return UnusableValueError(f"{self.name} is {safe(text, _LONGEST)!r}; expected: {wanted}")
 
     def document(self, value: Any) -> dict[str, Any]:
-        """Return the argument and its present value as the status document holds them, secrets masked."""
+        """Return the argument and its current value for the status document, secrets masked."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -108,12 +108,12 @@ class AddedArgument:
         }
 
     def shown(self, value: Any) -> Any:
-        """Return a value as documents hold it."""
+        """Return a value for documents, masked if secret."""
         return rules().mask if self.is_secret else _plain(value)
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it, without the secrets that its form shows."""
+    """Return a value as JSON, without secrets that can be recognized by their form."""
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, list | tuple):
@@ -126,12 +126,12 @@ def _is_text_or_texts(value: Any) -> bool:
 
 
 def _copy(value: Any) -> Any:
-    """Return a value that nobody else can change; other types than these need not be copyable."""
+    """Return a copy of a list, dict or set; return other values as they are, since they may not be copyable."""
     return copy.deepcopy(value) if isinstance(value, list | dict | set) else value
 
 
 def added(options: Any) -> tuple[AddedArgument, ...]:
-    """Return the arguments that Locust itself does not have, with the values of `options` as their defaults."""
+    """Return the arguments that Locust itself does not have, with the values in `options` as defaults."""
     if options is None:
         return ()
     own, arguments = default_args_dict(), dict[str, AddedArgument]()
@@ -197,7 +197,7 @@ def _reader(action: argparse.Action, kind: str, default: Any) -> Callable[[str],
 
 
 def secrets_of(environment: Environment) -> frozenset[str]:
-    """Return the secret values that the arguments have now: no document of a run may hold them."""
+    """Return the current secret values of the arguments: no document of a run may contain them."""
     options = environment.parsed_options
     values = (getattr(options, argument.name) for argument in added(options) if argument.is_secret)
     return frozenset(text for value in values for text in _texts(value) if text)
@@ -209,7 +209,7 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 class RunArguments:
-    """The locustfile's arguments on the master: read from the order to start a run, told to whoever asks."""
+    """The locustfile's arguments on the master: read from the order to start a run, shown in the status document."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -219,7 +219,7 @@ class RunArguments:
         self._shape = RunShape(environment)
 
     def install(self, app: Flask, authorized: Callable[[Callable[[], Any]], Callable[[], Any]], base: str) -> None:
-        """See each order to start a run before Locust does; `authorized` asks for the login that the page asks for."""
+        """Read each order to start a run before Locust does; `authorized` requires the same login as Locust's page."""
         look = authorized(self._before_start)
 
         def before_request() -> Any:
@@ -228,19 +228,19 @@ class RunArguments:
         app.before_request(before_request)
 
     def documents(self) -> list[dict[str, Any]]:
-        """Return each argument with its present value."""
+        """Return each argument with its current value."""
         return [argument.document(getattr(self._options, name, None)) for name, argument in self._known.items()]
 
     def shapes(self) -> list[dict[str, Any]]:
-        """Return the load shapes that a run can have."""
+        """Return the load shapes that a run can use."""
         return self._shape.documents()
 
     def values(self) -> dict[str, Any]:
-        """Return the present values as they may be shown."""
+        """Return the current values, secrets masked."""
         return {name: argument.shown(getattr(self._options, name, None)) for name, argument in self._known.items()}
 
     def _before_start(self) -> Response | None:
-        """Set the arguments of a kit's run. A start from elsewhere does not inherit them; an edit of a run does."""
+        """Set the arguments of a run of the kit. An edit of the run keeps them; a start from elsewhere does not."""
         self._shape.choose(request.form)
         text, runner = request.form.get(FIELD), self._environment.runner
         if text is None:

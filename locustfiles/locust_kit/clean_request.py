@@ -1,9 +1,10 @@
-"""What a client of the test's own says of a request, made such that Locust's statistics can count, send and add it.
+"""Clean the values that a test's own client reports, so that Locust's statistics can count, send and add them.
 
-Locust's own listener breaks on a length of None, and counts a request then but not its failure; a time of NaN stays in
-its figures for good; half of a surrogate pair in a name ends the greenlet that sends the figures. Here nearly each
-request passes a look at types and bounds, which costs a tenth of a microsecond; any other is cleaned, counted, and said
-once.
+Locust's own listener breaks on a length of None: it counts the request, but not its failure. A time of NaN stays in its
+figures for good. Half of a surrogate pair in a name ends the greenlet that sends the figures.
+
+Nearly every request only passes a check of types and bounds, which costs a tenth of a microsecond. Any other request is
+cleaned, counted, and logged once.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ _PLAIN_REPR: Any = BaseException.__repr__
 
 KINDS = ("name", "type", "time", "length", "error")
 CLEANED: Counter[str] = Counter()
-"""How many values of each kind were cleaned in this run."""
+"""The number of cleaned values of each kind in this run."""
 
 Cleaned = tuple[str, str, float | None, int]
 
 
 def is_clean(request_type: Any, name: Any, response_time: Any, response_length: Any) -> bool:
-    """Return whether Locust can count a request as it is."""
+    """Return whether Locust can count a request without cleaning."""
     return (
         type(name) is type(request_type) is str
         and name.isascii()
@@ -50,7 +51,7 @@ def is_clean(request_type: Any, name: Any, response_time: Any, response_length: 
 
 
 def clean(request_type: Any, name: Any, response_time: Any, response_length: Any) -> Cleaned:
-    """Return type, name, time (None where it is no time) and length of a request as Locust can count them."""
+    """Return type, name, time (None if it is not a time) and length of a request in a form that Locust can count."""
     time_ms = milliseconds(response_time)
     if response_time is not None and time_ms is None:
         _note("time", response_time, "no time")
@@ -71,7 +72,7 @@ def is_failed(exception: Any) -> bool:
 
 
 def clean_error(error: Any) -> str:
-    """Return what Locust can keep of a request's error: its text, cut, which Locust would work out twice."""
+    """Return the cut text of a request's error for Locust, which would otherwise make the text twice."""
     try:
         text = StatsError.parse_error(_without_the_rest(error))[:LONGEST_ERROR]
         if text.isascii() or text.encode():
@@ -84,7 +85,7 @@ def clean_error(error: Any) -> str:
 
 
 def _without_the_rest(error: Any) -> Any:
-    """Return an error whose text is not longer than what is kept of it: to quote a page takes long."""
+    """Return an error with a short text: Locust would need long to quote a whole page."""
     if isinstance(error, str):
         return error[:LONGEST_ERROR]
     text = error.args[0] if len(getattr(error, "args", ())) == 1 else ""
@@ -94,7 +95,7 @@ def _without_the_rest(error: Any) -> Any:
 
 
 def take_over(environment: Environment) -> bool:
-    """Remove Locust's own listener to requests; return whether there was one."""
+    """Remove Locust's own listener to requests; return whether it was found."""
     event = environment.events.request
     position = position_of(event, _LISTENER)
     if position is not None:

@@ -1,14 +1,17 @@
-"""Time-outs, pool size and retries as settings that both clients really obey.
+"""Time-outs, pool size and retries as settings that both clients use.
 
-FastHttpUser has class attributes for all of them: their defaults change, so a class's own value wins by inheritance.
-HttpUser has none (`self.client.timeout = 3` does nothing in requests): the adapters that Locust mounts get them. There
-a request's own `timeout=` wins; None is the same as no `timeout=`, as in requests, and (None, None) waits for ever.
+FastHttpUser has class attributes for them. The plugin changes their defaults, so a class's own value still overrides
+them. HttpUser has no such attributes (`self.client.timeout = 3` has no effect in requests), so the plugin sets them on
+the adapters that Locust mounts. A request's own `timeout=` overrides the setting. As in requests, None is the same as
+no `timeout=`, and (None, None) waits forever.
 
-Retries hide failures, so each is counted in RETRIED. They happen where another attempt may help and cannot do a thing
-twice: HttpUser when the connection failed, and after that for idempotent methods only; FastHttpUser after a time-out or
-a broken pipe of an idempotent method, as geventhttpclient decides it. What geventhttpclient does even at 0 retries is
-not in this count but in that of meters/flights.py: when the server closes without an answer, it sends an idempotent
-request again, up to pool size + 1 times.
+Retries hide failures, so RETRIED counts each of them. A client retries only if the request cannot be executed twice:
+
+- HttpUser: if the connection failed; later failures only for idempotent methods.
+- FastHttpUser: after a time-out or a broken pipe of an idempotent method, as geventhttpclient decides.
+
+If the server closes without an answer, geventhttpclient sends an idempotent request again, up to pool size + 1 times,
+even with 0 retries. RETRIED does not count these attempts; meters/flights.py does.
 """
 
 from __future__ import annotations
@@ -37,9 +40,9 @@ POOL_SIZE = "KIT_POOL_SIZE"
 RETRIES = "KIT_RETRIES"
 
 INIT_POSITIONS = 1
-"""LocustHttpAdapter's arguments before those of requests' own adapter: pool_manager."""
+"""The number of LocustHttpAdapter's arguments before those of requests' own adapter: pool_manager."""
 SEND_POSITIONS = 3
-"""HTTPAdapter.send's arguments up to its time-out: request, stream, timeout."""
+"""The number of HTTPAdapter.send's arguments up to its time-out: request, stream, timeout."""
 
 FAILED_MARK = "_locust_kit_failed"
 """An attribute of a FastHttpUser's request whose last attempt failed."""
@@ -47,14 +50,14 @@ FAILED_MARK = "_locust_kit_failed"
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """What the user set; None leaves it to Locust."""
+    """The settings of the user; None keeps Locust's default."""
 
     connect_timeout: float | None = None
     """Seconds to connect, TLS included."""
     read_timeout: float | None = None
-    """Seconds of silence, not of the whole response."""
+    """Longest time without data, not of the whole response."""
     pool_size: int | None = None
-    """Connections to one host: for FastHttpUser the most at once, for HttpUser the most that are kept."""
+    """Connections to one host: FastHttpUser opens at most so many, HttpUser keeps at most so many."""
     retries: int = 0
 
     @classmethod
@@ -70,12 +73,12 @@ class ConnectionSettings:
 
 @dataclass
 class Retried:
-    """Attempts that were made again since this process began."""
+    """Counts the further attempts since this process began."""
 
     http_user: int = 0
     fast_http_user: int = 0
     listener: Callable[[], None] | None = None
-    """Is called at each, in the greenlet of its request."""
+    """Called at each attempt, in the greenlet of its request."""
     _returned: int = 0
 
     @property
@@ -84,13 +87,13 @@ class Retried:
         return self.http_user + self.fast_http_user
 
     def again(self, client: str) -> None:
-        """Count one; `client` is the name of its count."""
+        """Count one attempt; `client` is the name of its count."""
         setattr(self, client, getattr(self, client) + 1)
         if self.listener:
             self.listener()
 
     def since_last_call(self) -> int:
-        """Return how many came since the last call."""
+        """Return the number of attempts since the last call."""
         before, self._returned = self._returned, self.total
         return self.total - before
 
@@ -100,7 +103,7 @@ RETRIED = Retried()
 
 
 def retry_note(count: int) -> str:
-    """Say what retries mean for a run's figures: a client measures from its first try to the end of its last."""
+    """Describe the effect of retries: a client measures from its first attempt to the end of its last."""
     return (
         f"{plural(count, 'further attempt')}; the time of such a request includes all its attempts, "
         "and its outcome is that of the last one"
@@ -108,11 +111,11 @@ def retry_note(count: int) -> str:
 
 
 class CountedRetry(Retry):
-    """A Retry that counts each retry, and leaves the last failure the type that it would have without retries."""
+    """A Retry that counts each retry; the last failure has the same type as without retries."""
 
     @classmethod
     def times(cls, number: int) -> CountedRetry:
-        """Allow so many retries, but none of a refused certificate (`other`) or of a 503 with Retry-After."""
+        """Allow so many retries, but not after a refused certificate (`other`) or a 503 with Retry-After."""
         return cls(total=number, other=0, respect_retry_after_header=False)
 
     def increment(
@@ -124,7 +127,7 @@ class CountedRetry(Retry):
         _pool: ConnectionPool | None = None,
         _stacktrace: TracebackType | None = None,
     ) -> Self:
-        """Return what is left after a failure; raise when nothing is left. urllib3 calls it."""
+        """Return the retries left after a failure; raise if no retry is left. urllib3 calls this."""
         try:
             left = super().increment(method, url, response, error, _pool, _stacktrace)
         except MaxRetryError:
@@ -136,9 +139,9 @@ class CountedRetry(Retry):
 
 
 def install(settings: ConnectionSettings) -> str:
-    """Change both clients of this process for the users to come. Returns one line that says what holds now.
+    """Change both clients for all later users of this process. Return one line that describes the result.
 
-    A client that is not as expected stays as Locust has it, and the line says why.
+    If a client does not have the expected form, it keeps Locust's default, and the line shows the reason.
     """
     if settings == ConnectionSettings():
         return "connections: Locust's defaults"

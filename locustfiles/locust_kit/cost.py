@@ -1,4 +1,4 @@
-"""The plugin's own cost in a worker's time, measured while it runs: one call in 61, since a clock costs, too."""
+"""The plugin's own cost in a worker. It measures one call in 61, since reading a clock also takes time."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import gevent
 Result = TypeVar("Result")
 
 SLICE_SECONDS = 0.005  # of a report; then the users go on, for as long as they are ready
-LONGEST_SECONDS = 4.0  # from a report's start; then it goes on in one go, or its worker would be called silent
-_A_TURN = 1e-6  # not 0: gevent looks for what sockets brought only after 50 greenlets that slept so
-EVERY = 61  # a prime: no rhythm of a test falls in step with it
+LONGEST_SECONDS = 4.0  # from a report's start; then it continues without a pause, or the worker would count as silent
+_A_TURN = 1e-6  # not 0: with 0, gevent checks the sockets only after 50 such sleeps
+EVERY = 61  # a prime number, so that no rhythm of a test matches it
 
 
 @dataclass
 class Cost:
-    """Time spent in listeners, which is sampled, and in making reports, which is measured in full."""
+    """Time spent in listeners (sampled) and in making reports (measured in full)."""
 
-    clock: Callable[[], float] = time.perf_counter  # a listener never yields: what passes is its own
+    clock: Callable[[], float] = time.perf_counter  # a listener never yields, so all of the time is its own
     calls: int = 0
     measured: int = 0
     measured_seconds: float = 0.0
@@ -30,7 +30,7 @@ class Cost:
     slice_began: float = 0.0
 
     def took(self, began: float) -> None:
-        """Add a call that was measured; `began` is the clock at its start."""
+        """Add a measured call; `began` is the clock at its start."""
         self.measured += 1
         self.measured_seconds += self.clock() - began
 
@@ -43,7 +43,7 @@ class Cost:
             self.report_seconds += self.clock() - began
 
     def pause(self) -> None:
-        """Let the users go on when a slice of a report is over. Their time is no cost of the report."""
+        """Let the users run after each slice of a report. Their time does not count as cost of the report."""
         now = self.clock()
         if now - self.slice_began >= SLICE_SECONDS and now - self.report_began < LONGEST_SECONDS:
             gevent.sleep(_A_TURN)

@@ -1,4 +1,4 @@
-"""Writing to the disk: off the event loop, and each file whole or not at all."""
+"""Write to the disk outside the event loop, each file completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import gevent
 
 
 def off_loop(work: Callable[..., Any], *args: Any) -> Any:
-    """Run `work` in a thread while other greenlets go on. Returns what it returns, raises what it raises."""
+    """Run `work` in a thread while other greenlets continue. Return its result, or raise its exception."""
     value, error = gevent.get_hub().threadpool.apply(_attempt, (work, args))
     if error is not None:
         raise error
@@ -20,7 +20,7 @@ def off_loop(work: Callable[..., Any], *args: Any) -> Any:
 
 
 def _attempt(work: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, Exception | None]:
-    """Return the value or the exception: gevent prints one that leaves its thread, though it is expected here."""
+    """Return the value or the exception: gevent would print an exception that leaves the thread."""
     try:
         return work(*args), None
     except Exception as error:  # noqa: BLE001  raised again, where it is waited for
@@ -40,12 +40,12 @@ def replace_file(path: Path, content: bytes) -> None:
         partial.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)  # half a file takes room on a full disk
+            partial.unlink(missing_ok=True)  # a half-written file uses space on a full disk
         raise
 
 
 def append(path: Path, content: bytes) -> None:
-    """Write at the end of a file, all of it or nothing: no line is cut off where the disk is full.
+    """Append to a file, all of the text or nothing: a full disk cuts off no line.
 
     Raises:
         OSError: the volume cannot be written. The file is then as it was before.

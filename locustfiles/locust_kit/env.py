@@ -1,4 +1,4 @@
-"""Values of environment variables. `kit` has checked them; an own compose file or image may bring in others."""
+"""Values of environment variables. `kit` has checked them, but a user's own Compose file or image may set others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def value(environ: Mapping[str, str], name: str, convert: Callable[[str], T], default: T) -> T:
-    """Return a variable as `convert` reads it; the default when it is unset or invalid. Warn once of an invalid one."""
+    """Return a variable as `convert` reads it; the default if it is unset or invalid. Warn once if it is invalid."""
     text = environ.get(name, "")
     if not text:
         return default

@@ -1,4 +1,4 @@
-"""The border between the plugin and a run: what fails inside is one warning, and the run goes on."""
+"""Keep failures of the plugin away from the run: each part logs one warning, and the run goes on."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _LONGEST_REASON = 300
 
 
 class WarnOnce:
-    """A warning of the first failure of one part of the plugin; later ones are silent."""
+    """Logs the first failure of one part of the plugin; it does not log later ones."""
 
     def __init__(self, part: str) -> None:
         self._part = part
         self._is_logged = False
 
     def __call__(self, error: Exception) -> None:
-        """Log a failure, if it is the first."""
+        """Log a failure if it is the first one."""
         if not self._is_logged:
             self._is_logged = True
             reason = " ".join(safe(error, _LONGEST_REASON).split())
@@ -36,7 +36,7 @@ class WarnOnce:
 
 
 def guarded(listener: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a listener so that its first exception is logged: one from an init handler would end Locust."""
+    """Wrap a listener so that its exceptions do not leave it: one from an init handler would end Locust."""
     warn = WarnOnce(getattr(listener, "__name__", "a listener"))
 
     @functools.wraps(listener)
@@ -50,7 +50,7 @@ def guarded(listener: Callable[..., None]) -> Callable[..., None]:
 
 
 class _Listeners(list[Callable[..., None]]):
-    """The listeners to an event. Those of the plugin stay in front, wherever the test's own are put."""
+    """The listeners to an event. The plugin's listeners stay first, whatever order the test asks for."""
 
     front = 0
 
@@ -60,7 +60,7 @@ class _Listeners(list[Callable[..., None]]):
 
 
 def listen_first(event: EventHook, listener: Callable[..., None]) -> None:
-    """Add a listener before all others: one of the test's own may end the event (RescheduleTask, StopUser)."""
+    """Add a listener before all others: a listener of the test may end the event (RescheduleTask, StopUser)."""
     listeners: Any = event._handlers  # noqa: SLF001  Locust adds at the end only
     if not isinstance(listeners, _Listeners):
         listeners = event._handlers = _Listeners(listeners)  # noqa: SLF001  as above
@@ -69,16 +69,16 @@ def listen_first(event: EventHook, listener: Callable[..., None]) -> None:
 
 
 def listen_behind(event: EventHook, qualname: str, listener: Callable[..., None]) -> None:
-    """Add a listener right behind the one whose function has this qualified name; last of all where it is not."""
+    """Add a listener right after the function of this qualified name; at the end if there is no such function."""
     place = position_of(event, qualname)
     event._handlers.insert(len(event._handlers) if place is None else place + 1, listener)  # noqa: SLF001  as above
 
 
 def reach_all(*events: EventHook) -> None:
-    """Have each listener to these events called, whatever another raises.
+    """Call each listener to these events, whatever another listener raises.
 
-    Locust lets StopUser and its like end an event, and the greenlet that fired it: a worker that listens or reports no
-    more, a run that never ends. They mean something to a user only: in `request` and `user_error`.
+    In Locust, StopUser and similar exceptions end an event and the greenlet that fired it. Then a worker no longer
+    listens or reports, or a run never ends. These exceptions only make sense in `request` and `user_error`.
     """
     for event in events:
         cast("Any", event).fire = functools.partial(_fire, event)
@@ -94,7 +94,7 @@ def _fire(event: EventHook, *, reverse: bool = False, **passed: Any) -> None:
 
 
 def follow_resets(environment: Environment, step: Callable[[], None]) -> None:
-    """Take a step each time that the statistics of this process start at 0 within a run, whoever has them do so."""
+    """Call `step` each time the statistics of this process are reset within a run, whoever resets them."""
     stats: Any = environment.stats
     step = guarded(step)
 
@@ -107,17 +107,17 @@ def follow_resets(environment: Environment, step: Callable[[], None]) -> None:
         return both
 
     stats.reset_all = after(stats.reset_all, always=True)
-    stats.clear_all = after(stats.clear_all, always=False)  # Locust's own call comes before a run
+    stats.clear_all = after(stats.clear_all, always=False)  # Locust's own call happens before a run
 
 
 def position_of(event: EventHook, qualname: str) -> int | None:
-    """Return where among an event's listeners the function of this qualified name stands; None where it is not."""
+    """Return the index of the function of this qualified name among an event's listeners; None if it is missing."""
     names = [getattr(listener, "__qualname__", "") for listener in event._handlers]  # noqa: SLF001  not public
     return names.index(qualname) if qualname in names else None
 
 
 def keep_doing(step: Callable[[], None], seconds: float) -> None:
-    """Take a step every so many seconds while the process lives. A step that fails does not end the later ones."""
+    """Call `step` every so many seconds while the process runs. A failed call does not stop later ones."""
     step = guarded(step)
 
     def steps() -> None:

@@ -1,4 +1,4 @@
-"""The master's look at each report of a worker: one that cannot be true reaches no listener, Locust's own included."""
+"""Check each report of a worker on the master: an impossible report reaches no listener, not even Locust's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_LOST = 1000
 
 
 class Intake:
-    """What stands before the listeners to `worker_report`."""
+    """The check before the listeners to `worker_report`."""
 
     def __init__(self, runner: MasterRunner, readings: MeterReadings, tables: LocustTables) -> None:
         self._runner = runner
@@ -30,7 +30,7 @@ class Intake:
         self._numbers: dict[str, int] = {}  # of the last report of each worker
 
     def listen(self, environment: Environment) -> None:
-        """Look at each report before Locust hands it out."""
+        """Check each report before Locust passes it to the listeners."""
         hook: Any = environment.events.worker_report
         fire = hook.fire
 
@@ -44,12 +44,12 @@ class Intake:
         keep_doing(self._look, 1)
 
     def end(self) -> None:
-        """Look a last time: a run ends."""
+        """Check for silent workers a last time, at the end of a run."""
         present = [client.id for client in self._runner.clients.values() if client.state != STATE_MISSING]
         self._readings.silence.end(present, time.time())
 
     def _look(self) -> None:
-        """Look for workers whose heartbeats arrive, and whose reports do not."""
+        """Look for workers whose heartbeats arrive, but whose reports do not."""
         if self._readings.run_id and self._runner.state in (STATE_SPAWNING, STATE_RUNNING):
             at_work = [
                 WorkerAtWork(client.id, client.user_count)
@@ -59,7 +59,7 @@ class Intake:
             self._readings.silence.look(at_work, time.time())
 
     def lets_in(self, worker: Any, report: Any) -> bool:
-        """Return whether a report can be added to the run's figures. One that cannot is counted."""
+        """Return whether a report can be added to the run's figures. Count a refused report."""
         if not (isinstance(worker, str) and worker in self._runner.worker_indexes):
             self._refusals.add(worker, "a report from a worker that is not registered at this master")
             return False
@@ -78,7 +78,7 @@ class Intake:
         return not is_earlier
 
     def _count_lost(self, worker: str, report: Any) -> None:
-        """Count the reports between this one and the last, which the worker made and nobody received."""
+        """Count the reports that the worker sent between the last one and this one, but that did not arrive."""
         part = report.get(REPORT_KEY) if isinstance(report, dict) else None
         number = part.get(NUMBER_KEY) if isinstance(part, dict) else None
         if type(number) is not int:

@@ -1,4 +1,4 @@
-"""Keeping Locust's own loops alive: those that an exception ended are started again."""
+"""Keep Locust's own loops running: start a loop again if an exception ended it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_REASON = 200
 
 
 def keep_alive(environment: Environment, runner: Runner, *names: str) -> None:
-    """Look once a second after the runner's loops of these names. One that was ended on purpose stays so."""
+    """Check the runner's loops of these names once a second. Do not restart a loop that was stopped on purpose."""
     loops = {name: found for name in names if (found := _running(runner, name)) is not None}
     if missing := [name for name in names if name not in loops]:
         logger.warning("locust-kit: cannot restart these loops, because this Locust has none of them: %s", missing)

@@ -1,7 +1,7 @@
-"""How long a run's load lasted, by the master's clock. All rates are per second of it.
+"""How long a run's load lasted, by the master's clock. All rates are per second of this time.
 
 It begins with the run, or with the last reset of Locust's statistics. It ends when the run begins to stop. Locust's own
-rates end with the last request, and go by the clocks of the workers.
+rates end with the last request, and use the workers' clocks.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from locust.env import Environment
 from locust_kit.run_folder import rfc3339
 
 STOPPED_BY = "kit_stopped_by"
-"""The argument of Locust's /stop by which the host's command says what stopped a run: Ctrl-C, or a signal."""
+"""The argument of Locust's /stop in which the host's command names what stopped a run: Ctrl-C, or a signal."""
 _LONGEST = 40
 
 
 class LoadClock:
-    """The clock of the run under way, or of the last one."""
+    """The clock of the current run, or of the last one."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -39,12 +39,12 @@ class LoadClock:
         self._stopped_by = ""
 
     def reset(self, **_: Any) -> None:
-        """Begin anew: Locust's statistics were reset."""
+        """Begin again: Locust's statistics were reset."""
         if self._ended is None:
             self._began, self._counted_since, self._is_reset = time.monotonic(), datetime.now(UTC), True
 
     def look(self) -> None:
-        """Remember which timer will end the run: Locust forgets it before it stops the run."""
+        """Remember the timer that will end the run: Locust forgets it before it stops the run."""
         web_ui = self._environment.web_ui
         self._timer = getattr(web_ui, "_run_time_greenlet", None) if web_ui else None
 
@@ -67,13 +67,13 @@ class LoadClock:
 
     @property
     def span(self) -> tuple[float, float]:
-        """From when to when requests count, in seconds since 1970; its length is that of a steady clock."""
+        """Start and end of the time in which requests count (seconds since 1970); its length is by a steady clock."""
         since = self._counted_since.timestamp()
         return since, since + self.seconds
 
     @property
     def stopping_seconds(self) -> float | None:
-        """How long ago the load ended; None before that."""
+        """Seconds since the load ended; None before that."""
         return None if self._ended is None else round(time.monotonic() - self._ended, 1)
 
     def document(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class LoadClock:
 
 
 def _stopped_by() -> str:
-    """Return what the request that stops the run says of its cause; "" where it says nothing."""
+    """Return the cause that the request to stop the run names; "" if it names no cause."""
     from flask import has_request_context, request  # noqa: PLC0415  a master has it loaded, a worker need not
 
     return str(request.args.get(STOPPED_BY, ""))[:_LONGEST] if has_request_context() else ""

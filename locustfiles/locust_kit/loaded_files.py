@@ -1,7 +1,7 @@
-"""Which of the user's files this process runs, and whether they are still what lies on disk.
+"""Which of the user's files this process runs, and whether the files on disk have changed since.
 
-Locust never rereads a file, so an edit reaches a process only when it starts anew. Files are known by their bytes at
-the moment they were loaded, not by their times: a checkout or an editor changes times without changing anything.
+Locust never rereads a file, so a process sees an edit only after a restart. The kit compares the bytes of files at the
+moment they were loaded, not their times: a checkout or an editor changes times without changing the content.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def loaded(module_files: Iterable[str | None], root: Path = USER_FILES, work: Pa
     """Return the digests of the files below `root`, links resolved, and of their copies below `work`: at most 500.
 
     Args:
-        module_files: the paths by which Python knows the modules; None for one without a file.
+        module_files: the modules' paths in Python; None for a module without a file.
         root: the user's folder.
         work: the folder with the copies; the working directory by default.
 
@@ -56,10 +56,10 @@ def combined(digests: Mapping[str, str]) -> str:
 
 
 class Disk:
-    """The user's files as they are on disk now. A file is read again only when its time or size changed.
+    """The user's files as they are on disk now. Reads a file again only if its time or size changed.
 
     Args:
-        loaded: the names of the files that this process itself loaded: no other file is looked at.
+        loaded: the names of the files that this process loaded; other files are not read.
         root: their folder.
 
     """
@@ -72,7 +72,7 @@ class Disk:
     def changed(self, digests: Mapping[str, str]) -> list[str]:
         """Return the names whose bytes on disk differ from `digests`; a file that is gone counts as changed.
 
-        A name comes from a worker, and says nothing of files that this process did not load.
+        The names come from a worker. Names of files that this process did not load are ignored.
         """
         return [name for name, digest in digests.items() if name in self._loaded and self._now(name) != digest]
 

@@ -1,6 +1,6 @@
-"""Locust's own tables, kept small: it has a row for each name and each text of an error, for as long as a run lasts.
+"""Limit Locust's own tables: during a run Locust keeps a row for each name and for each text of an error.
 
-Counts stay exact: what has no row of its own is counted in a row `(others)`.
+Counts stay exact: a row `(others)` counts everything without a row of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Call = tuple[str, str, str]
 
 
 class WorkerErrors:
-    """What the errors of a worker are called in Locust's table: a worker's is emptied every 3 s, the master's never."""
+    """The names of a worker's errors in Locust's table. A worker's table is emptied every 3 s, the master's never."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
@@ -38,7 +38,7 @@ class WorkerErrors:
         self._seen.clear()
 
     def text(self, method: str, name: str, text: str, masked: Callable[[], str]) -> str:
-        """Return an error's text; of one more than there is room for what `masked` returns, or `(others)`."""
+        """Return an error's text; if there is no space for it, the masked text or `(others)`."""
         if self._has_room(hash((method, name, text)), MOST_ERRORS):
             return text
         text = masked()
@@ -53,7 +53,7 @@ class WorkerErrors:
 
 
 class LocustTables:
-    """The tables of a master. What a worker reports is renamed before Locust adds it, where there is no room for it."""
+    """The tables of a master. If there is no space for a reported row, it is renamed before Locust adds it."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -67,11 +67,11 @@ class LocustTables:
         self._left_out.clear()
 
     def names_left_out(self) -> dict[str, int]:
-        """Return by method how many names have no row; of more than some hundred thousand that many."""
+        """Return how many names have no row, by method; at most some hundred thousand."""
         return {method: len(names) for method, names in self._left_out.items()}
 
     def fit(self, report: dict[str, Any]) -> None:
-        """Rename what there is no room for in a report that was found to be right."""
+        """Rename the rows of a checked report for which there is no space."""
         room = MOST_NAMES - len(self._environment.stats.entries)
         for row in report["stats"]:
             if (row["name"], row["method"]) in self._environment.stats.entries:
@@ -83,7 +83,7 @@ class LocustTables:
         report["errors"] = self._fitted(report["errors"])
 
     def shrink(self) -> None:
-        """Put the less frequent names into `(others)` when there is no room for another one."""
+        """Put the less frequent names into `(others)` if there is no space for another one."""
         entries = self._environment.stats.entries
         wants_history = getattr(self._environment.parsed_options, "stats_history_enabled", False)
         if len(entries) > _MOST_WITH_CACHE and not wants_history:
@@ -109,7 +109,7 @@ class LocustTables:
         return method
 
     def _fitted(self, errors: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Return the errors of a report by other names where there is no room for them."""
+        """Return the errors of a report, renamed if there is no space for them."""
         known = self._environment.stats.errors
         fitted: dict[str, dict[str, Any]] = {}
         count, masked = len(known), partial(self._masker.masked, at=time.time())
@@ -127,7 +127,7 @@ class LocustTables:
 
 
 def calls(method: str, name: str, text: str, masked: Callable[[str], str | None]) -> Iterator[Call]:
-    """Yield what an error may be called, from its own name to one that it shares with all others."""
+    """Yield the possible names of an error, from its own name to the one shared with all others."""
     yield method, name, text
     yield method, name, masked(safe(text, LONGEST_NAME)) or OTHERS
     yield method, name, OTHERS
@@ -136,7 +136,7 @@ def calls(method: str, name: str, text: str, masked: Callable[[str], str | None]
 
 
 def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return two errors of one name as one."""
+    """Merge two errors of the same name."""
     first = [error["first_seen"] for error in (one, other) if error.get("first_seen") is not None]
     last = [error["last_seen"] for error in (one, other) if error.get("last_seen") is not None]
     return {

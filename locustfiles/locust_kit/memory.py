@@ -1,7 +1,7 @@
-"""A Locust process's memory: how much it takes, whether it grows, and what garbage collection costs and frees.
+"""The memory of a Locust process: its size, its growth, and the cost and effect of garbage collection.
 
-Growth is the slope of a straight line through the samples (least squares); a mean of differences is last minus first
-and nothing else. The first half minute is left out: imports, the first connections, caches that fill.
+Growth is the slope of a straight line through the samples (least squares). A mean of differences would only be last
+minus first. The first half minute is left out, because imports, first connections and caches fill memory then.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _LEAK_BYTES_A_MINUTE = 1 << 20
 _LEAK_SHARE_A_MINUTE = 0.01
 _TOP_LINES = 10
 _GENERATIONS = 3  # of Python's garbage collector
-_STRAIGHT = 0.8  # of the variance that the line explains: what jumps about is no leak
+_STRAIGHT = 0.8  # least share of the variance that the line explains: memory that goes up and down is not a leak
 
 Verdict = Literal["leak", "steady", "too early"]
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A fitted line: bytes a minute, the share of the variance it explains (0 to 1), and the verdict."""
+    """A fitted line: bytes per minute, the share of the variance it explains (0 to 1), and the verdict."""
 
     bytes_per_minute: float
     explained: float
@@ -64,9 +64,9 @@ class Memory:
     """Samples of this process, and the pauses of its garbage collection.
 
     Attributes:
-        traced: whether to say which lines of code hold the most; each allocation then takes about twice as long.
-        frozen: whether a run's start hides the objects of that moment from garbage collection (`gc.freeze`).
-        thresholds: of the three generations, as in `gc.set_threshold`; empty leaves Python's own.
+        traced: whether to report the lines of code that hold most memory; each allocation then takes twice as long.
+        frozen: whether the start of a run excludes all existing objects from garbage collection (`gc.freeze`).
+        thresholds: of the three generations, as in `gc.set_threshold`; empty keeps Python's defaults.
 
     """
 
@@ -100,13 +100,13 @@ class Memory:
             tracemalloc.start()
 
     def settle(self, **_: Any) -> None:
-        """Freeze what is in memory as a run starts, if that is set: it stays, and need not be looked through again."""
+        """At the start of a run, exclude all objects in memory from later garbage collections, if `frozen` is set."""
         if self.frozen:
             gc.collect()
             gc.freeze()
 
     def on_collection(self, phase: str, _: dict[str, Any]) -> None:
-        """Measure a garbage collection: Python calls this as one starts and as it stops."""
+        """Measure a garbage collection: Python calls this at its start and at its end."""
         now = time.perf_counter()
         if phase == "start":
             self._since = now
@@ -117,7 +117,7 @@ class Memory:
         self.longest_seconds = max(self.longest_seconds, pause)
 
     def sample(self, now: float, size: int) -> None:
-        """Add the size of the process at a moment; moments of the warm-up are left out."""
+        """Add the size of the process at a moment; ignore moments of the warm-up."""
         if now - self.begun >= _WARM_UP_SECONDS:
             self.samples.append((now, size))
 
@@ -155,7 +155,7 @@ def _thresholds(text: str) -> tuple[int, ...]:
 
 
 def give_back() -> None:
-    """Give free memory back to the system: the C library of Debian keeps it otherwise."""
+    """Return free memory to the system: Debian's C library would keep it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

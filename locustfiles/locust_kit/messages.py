@@ -1,8 +1,8 @@
-"""What passes between master and workers: a message that cannot be read, or cannot be true, ends neither of them.
+"""Check the messages between master and workers, so that an unreadable or impossible message ends neither of them.
 
-Locust reads each message in one greenlet, and an exception there ends it for good: the master then hears nobody. Here
-each message is looked at before Locust handles it. One of a kind that Locust would not survive is counted and passed
-over.
+Locust reads each message in one greenlet. An exception ends this greenlet for good, and then the master receives
+nothing more. So the plugin checks each message before Locust handles it. It counts and skips messages that would
+break Locust.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from locust_kit.report_check import ImpossibleError, number, users
 from locust_kit.texts import sendable
 
 LARGEST_BYTES = 32 << 20
-"""Of one message to the master: libzmq hangs up on the sender of a larger one before it is in memory."""
+"""Largest message to the master: libzmq closes the connection of a sender of a larger one before it is in memory."""
 
 _YIELD_SECONDS = 0.02
 _LONGEST_TYPE, _LONGEST_ID, _LONGEST_VERSION = 200, 1000, 100
@@ -83,7 +83,7 @@ def _locustfile(data: Any, _: str) -> None:
 
 
 def _anything(_: Any, __: str) -> None:
-    """Accept any data: Locust does not look at it, or somebody else checks it."""
+    """Accept any data: Locust does not read it, or another check reads it."""
 
 
 _KNOWN: dict[str, Callable[[Any, str], None]] = {
@@ -101,7 +101,7 @@ _KNOWN: dict[str, Callable[[Any, str], None]] = {
 
 
 class Inbox:
-    """A master's look at each message, before Locust handles it."""
+    """Checks each message on the master before Locust handles it."""
 
     def __init__(self, runner: MasterRunner, refusals: Refusals) -> None:
         self._runner = runner
@@ -109,7 +109,7 @@ class Inbox:
         self._yielded = time.monotonic()
 
     def listen(self) -> None:
-        """Stand between the sockets of this process and Locust."""
+        """Check all messages from the sockets of this process before Locust gets them."""
         runner: Any = self._runner
         handle = runner.handle_message
 
@@ -154,7 +154,7 @@ class Inbox:
         check(message.data, worker)
 
     def _let_others_run(self) -> None:
-        """Let other greenlets run now and then: while messages are waiting, reading the next one does not."""
+        """Let other greenlets run now and then: reading a waiting message does not yield."""
         if time.monotonic() - self._yielded > _YIELD_SECONDS:
             gevent.sleep(0)
             self._yielded = time.monotonic()
@@ -167,13 +167,13 @@ def _first_cause(error: BaseException) -> BaseException:
 
 
 class _Installed:
-    """The inbox of this process; without one, Locust gets every message."""
+    """The inbox of this process; without one, Locust receives every message unchecked."""
 
     inbox: Inbox | None = None
 
 
 def install() -> None:
-    """Change Locust's sockets, before it makes one. Raises AttributeError where Locust has them otherwise."""
+    """Patch Locust's sockets before it opens one. Raises AttributeError if this Locust has other sockets."""
     warn = WarnOnce("a message as it was meant")
 
     def limited(original: Callable[..., None], socket: Any, kind: int, *rest: Any) -> None:

@@ -1,4 +1,4 @@
-"""Files that use Locust as a library: on import they start a load of their own, in each process that loads them."""
+"""Find files that use Locust as a library: on import they would start their own load in every process."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _STARTS: tuple[tuple[Any, str], ...] = (
     (debug, "run_single_user"),
 )
 _COMMANDS: tuple[tuple[Any, str, int], ...] = ((subprocess.Popen, "__init__", 1), (os, "system", 0))
-"""What begins another program, and which of its arguments is the command."""
+"""The functions that start another program, and which of their arguments is the command."""
 
 
 class OwnProgramError(BaseException):
-    """The file starts Locust itself; no `except Exception` of its own may hide it."""
+    """The file starts Locust itself. A BaseException, so that the file's own `except Exception` does not hide it."""
 
 
 @contextmanager
 def own_programs() -> Iterator[list[OwnProgramError]]:
-    """Let nothing start Locust meanwhile; yield the attempts, those in greenlets included."""
+    """Prevent any start of Locust within the block; yield the attempts, also those in greenlets."""
     attempts: list[OwnProgramError] = []
 
     def refuse(*args: Any, **_: Any) -> None:
@@ -60,7 +60,7 @@ def own_programs() -> Iterator[list[OwnProgramError]]:
 
 
 def _is_locust(command: list[Any]) -> bool:
-    """Tell whether a command, as one text or as words, is Locust's: `locust ...` or `python -m locust ...`."""
+    """Return whether a command (a text or words) is Locust's: `locust ...` or `python -m locust ...`."""
     words: list[Any] = []
     with suppress(ValueError, TypeError):
         words = [word for part in command for word in (shlex.split(part) if isinstance(part, str) else list(part))]

@@ -1,4 +1,4 @@
-"""A package as one locustfile: `LOCUSTFILE=shop` with `shop/__init__.py` and relative imports inside."""
+"""Load a package as one locustfile: `LOCUSTFILE=shop` with `shop/__init__.py` and relative imports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def classes_of(name: str, parent: str) -> dict[str, type]:
     """Import all modules of the package `name` in the folder `parent`; return its User and shape classes.
 
     Raises:
-        ValueError: two different classes have one name; Locust tells classes apart by name.
+        ValueError: two different classes have the same name; Locust identifies classes by name.
     """
     if parent not in sys.path:
         sys.path.insert(0, parent)

@@ -1,4 +1,4 @@
-"""Changes to Locust's own classes that are made together: all of them or none."""
+"""Changes to Locust's own classes that are made together: all of them, or no change at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 
 class Patches:
-    """A block of changes. An exception in the block undoes all of them before it leaves the block."""
+    """A block of changes. An exception in the block undoes all of them."""
 
     def __init__(self) -> None:
         self._undo = ExitStack()
@@ -22,7 +22,7 @@ class Patches:
             self._undo.close()
 
     def put(self, owner: type, name: str, value: object) -> None:
-        """Set an attribute that the class has. Raises AttributeError when it has no attribute of that name."""
+        """Set an existing attribute of a class. Raises AttributeError if the class does not have it."""
         before = getattr(owner, name)
         if name in vars(owner):
             self._undo.callback(setattr, owner, name, before)
@@ -31,7 +31,7 @@ class Patches:
         setattr(owner, name, value)
 
     def wrap(self, owner: type, name: str, around: Callable[..., Any]) -> None:
-        """Replace a method by `around`, which gets the method itself as its first argument."""
+        """Replace a method by `around`, which gets the original method as its first argument."""
         original = getattr(owner, name)
 
         @functools.wraps(original)
@@ -42,7 +42,7 @@ class Patches:
 
 
 def make_each(changes: Mapping[str, Callable[[], None]]) -> tuple[list[str], list[str]]:
-    """Make the change of each client, whether or not the others fail. Returns the changed ones, and why others stay."""
+    """Make each client's change, also if others fail. Return the changed clients, and why others are unchanged."""
     changed, kept = [], []
     for client, change in changes.items():
         try:
@@ -55,6 +55,6 @@ def make_each(changes: Mapping[str, Callable[[], None]]) -> tuple[list[str], lis
 
 
 def change_each(changes: Mapping[str, Callable[[], None]], to: str) -> str:
-    """Make the change of each client. Returns one line that says what holds now."""
+    """Make each client's change. Return one line that describes the result."""
     changed, kept = make_each(changes)
     return "; ".join(([f"{', '.join(changed)}: {to}"] if changed else []) + kept)

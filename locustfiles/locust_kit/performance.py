@@ -1,8 +1,8 @@
-"""How long requests took, good and failed ones apart, and which endpoints took the time.
+"""How long requests took, successful and failed requests apart, and which endpoints took the most time.
 
-Times are kept as counts in buckets whose borders are 2 % apart, so each quantile is within 1 % of the sample that it
-stands for (the sketch of "DDSketch", Masson et al. 2019), at any number of requests, and workers add up exactly.
-A quantile q is by nearest rank: the smallest time that at least q of the requests did not exceed.
+The times are counts in buckets whose borders are 2 % apart (the sketch of "DDSketch", Masson et al. 2019). So each
+quantile is within 1 % of its sample, at any number of requests, and the counts of workers add up exactly. A quantile q
+uses the nearest rank: the smallest time that at least q of the requests did not exceed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class SlowLimits:
-    """What is slow, in ms; how many slow requests make a bottleneck; how many bottlenecks are shown."""
+    """From when on a request is slow (ms), how many slow requests make a bottleneck, and how many are shown."""
 
     slow_ms: float = 3000.0
     more_than: int = 5
@@ -45,7 +45,7 @@ class SlowLimits:
 
 
 def milliseconds(response_time: Any) -> float | None:
-    """Return a response time as a number; None when it is missing, no number, or cannot be a time."""
+    """Return a response time as a number; None if it is missing, not a number, or not a possible time."""
     try:
         number = float(response_time)
     except (TypeError, ValueError, OverflowError):
@@ -55,7 +55,7 @@ def milliseconds(response_time: Any) -> float | None:
 
 @dataclass(slots=True)
 class Sketch:
-    """Times, as counts by bucket."""
+    """Times as counts by bucket."""
 
     counts: dict[int, int] = field(default_factory=dict)
     total_ms: float = 0.0
@@ -67,7 +67,7 @@ class Sketch:
         self.total_ms += milliseconds
 
     def merge(self, counts: Mapping[int, int], total_ms: float) -> None:
-        """Add what another sketch has counted."""
+        """Add the counts of another sketch."""
         for index, count in counts.items():
             self.counts[int(index)] = self.counts.get(int(index), 0) + int(count)
         self.total_ms += total_ms
@@ -101,7 +101,7 @@ class Sketch:
 
 @dataclass(slots=True)
 class EndpointTimes:
-    """The times of one method and name. Slow requests are good or failed ones."""
+    """The times of one method and name. A slow request may be successful or failed."""
 
     good: Sketch = field(default_factory=Sketch)
     failed: Sketch = field(default_factory=Sketch)
@@ -112,7 +112,7 @@ class EndpointTimes:
 class Performance:
     """The times of all endpoints: on a worker those since the last report, on the master those of the run.
 
-    `clean` takes secrets out of names, before a report leaves the worker.
+    `clean` removes secrets from names before a report leaves the worker.
     """
 
     def __init__(self, limits: SlowLimits, clean: Callable[[str], str] = str) -> None:
@@ -123,7 +123,7 @@ class Performance:
     def on_request(
         self, request_type: str, name: str, response_time: float | None, exception: Any = None, **_: Any
     ) -> None:
-        """Count one request; one without a time is left out."""
+        """Count one request; ignore a request without a time."""
         taken = response_time
         if not (type(taken) is float and 0 <= taken <= LONGEST_MS):
             taken = milliseconds(response_time)
@@ -145,20 +145,20 @@ class Performance:
         return times
 
     def forget(self, **_: Any) -> None:
-        """Drop all times, when Locust drops its own statistics."""
+        """Delete all times, at the moment Locust resets its statistics."""
         self.endpoints = {}
 
     def taken(self) -> dict[Key, EndpointTimes]:
-        """Return the times since the last report, and drop them here."""
+        """Return the times since the last report, and delete them here."""
         endpoints, self.endpoints = self.endpoints, {}
         return endpoints
 
     def report(self) -> list[list[Any]]:
-        """Return the times since the last report, for the wire, and drop them here."""
+        """Return the times since the last report in the wire format, and delete them here."""
         return self.rows(self.taken())
 
     def rows(self, endpoints: Mapping[Key, EndpointTimes], pause: Callable[[], None] = lambda: None) -> list[list[Any]]:
-        """Return times as they go over the wire; `pause` is called between any two."""
+        """Return times in the wire format; call `pause` between any two."""
         rows: list[list[Any]] = []
         for (method, name), times in endpoints.items():
             pause()
@@ -171,7 +171,7 @@ class Performance:
         """Add one report of a worker.
 
         Raises:
-            TypeError, ValueError, AttributeError: the report has another form.
+            TypeError, ValueError, AttributeError: the report has an unexpected form.
 
         """
         for method, name, good, good_ms, failed, failed_ms, slow, slow_ms in report:
@@ -182,7 +182,7 @@ class Performance:
             times.slow_ms += float(slow_ms)
 
     def bottlenecks(self) -> list[tuple[Key, EndpointTimes]]:
-        """Return the endpoints with more slow requests than the limit, by the time spent in these, the most first."""
+        """Return the endpoints with more slow requests than the limit, sorted by the total time of these requests."""
         slow = [(key, times) for key, times in self.endpoints.items() if times.slow > self.limits.more_than]
         return sorted(slow, key=lambda endpoint: (-endpoint[1].slow_ms, endpoint[0]))[: self.limits.top]
 
@@ -211,7 +211,7 @@ class Performance:
         }
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines for the console at the end of a run; no line when nothing was slow."""
+        """Yield the lines for the console at the end of a run; no line if no request was slow."""
         slow = sum(endpoint.slow for endpoint in self.endpoints.values())
         if not slow:
             return

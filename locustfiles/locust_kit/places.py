@@ -1,4 +1,4 @@
-"""Where in the user's own code an exception came through: not the innermost line, which is often a library's."""
+"""Find the line of the user's own code in a traceback: the innermost line is often in a library."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _STANDARD = tuple(filter(None, (sysconfig.get_path("stdlib"), sysconfig.get_path
 
 
 class Place(NamedTuple):
-    """A function and `file:line`, the file relative to the working directory; both "" where no code is the user's."""
+    """A function and `file:line`, relative to the working directory; both "" if there is no code of the user."""
 
     function: str = ""
     line: str = ""
 
 
 def of_traceback(traceback: TracebackType | None) -> Place:
-    """Return the innermost place in the user's own code that an exception came through."""
+    """Return the innermost place of the user's own code in a traceback."""
     found = Place()
     while traceback is not None:
         code = traceback.tb_frame.f_code
@@ -32,7 +32,7 @@ def of_traceback(traceback: TracebackType | None) -> Place:
 
 
 def of_caller(frame: FrameType | None) -> Place:
-    """Return the innermost place in the user's own code among a frame and its callers."""
+    """Return the innermost place of the user's own code among a frame and its callers."""
     while frame is not None:
         if is_users_own(frame.f_code.co_filename):
             return Place(frame.f_code.co_name, shown(frame.f_code.co_filename, frame.f_lineno))
@@ -41,7 +41,7 @@ def of_caller(frame: FrameType | None) -> Place:
 
 
 def is_users_own(path: str) -> bool:
-    """Tell whether a file is neither the standard library's, nor an installed package's, nor the plugin's."""
+    """Return whether a file is the user's: not of the standard library, an installed package or the plugin."""
     if path.startswith(_HERE) or any(part in path for part in _OF_OTHERS):
         return False
     return not path.startswith(_STANDARD)
@@ -53,7 +53,7 @@ def shown(path: str, line: int) -> str:
 
 
 def in_folder(path: str) -> str | None:
-    """Return a path relative to the user's folder, which is the working directory; None for one outside of it."""
+    """Return a path relative to the user's folder (the working directory); None if it is outside."""
     folder = f"{Path.cwd()}{os.sep}"
     return path.removeprefix(folder) if path.startswith(folder) else None
 

@@ -1,4 +1,4 @@
-"""What was asked of a run: labels, users, time, and the criteria of its verdict; written down as it starts."""
+"""The plan of a run, written down at its start: labels, users, time, and the criteria of its verdict."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _UNSET = object()
 
 
 class FormField:
-    """A field of the form that starts a run. Locust keeps it among its options once it knows the name."""
+    """A field of the form that starts a run. Locust stores it in its options once it knows the name."""
 
     def __init__(self, options: Any, name: str) -> None:
         self._options = options
@@ -48,7 +48,7 @@ class FormField:
         self._forget()
 
     def take(self) -> str:
-        """Return the text for the run that starts now, "" without one; the next run does not get it."""
+        """Return the text for the run that starts now, else ""; the next run does not get it."""
         text = str(getattr(self._options, self._name, "") or "")
         self._forget()
         return text
@@ -59,13 +59,13 @@ class FormField:
 
 
 def parse_labels(text: str) -> dict[str, str]:
-    """Read `env=staging team=shop`. What has another form is left out: `kit` has refused it before."""
+    """Read `env=staging team=shop`. Leave out labels of another form: `kit` has already refused them."""
     matches = filter(None, map(_LABEL.fullmatch, text.replace(",", " ").split()))
     return dict([(match["name"], match["value"]) for match in matches][:MOST_LABELS])
 
 
 class Labels:
-    """The labels of each run in turn: those that came with the order to start it, else those of the environment."""
+    """The labels of each run: from the order to start it, otherwise from the environment."""
 
     def __init__(self, options: Any, environ: Mapping[str, str]) -> None:
         self._field = FormField(options, LABELS_FIELD)
@@ -80,9 +80,9 @@ class Labels:
 
 
 class RunCriteria:
-    """The criteria of each run in turn: those that came with the order to start it, else those of the environment.
+    """The criteria of each run: from the order to start it, otherwise from the environment.
 
-    The plugin only passes on what the sidecar will read.
+    The plugin only passes them on; the sidecar reads them.
     """
 
     def __init__(self, options: Any, environ: Mapping[str, str]) -> None:
@@ -100,7 +100,7 @@ class RunCriteria:
 
 
 def document(environment: Environment) -> dict[str, Any]:
-    """Return what was asked for, and of which versions. Seconds for times, users a second for the rate."""
+    """Return the plan and the versions. Times are in seconds, the rate is in users per second."""
     runner, options, shape = environment.runner, environment.parsed_options, environment.shape_class
     return {
         "plan": {
@@ -121,7 +121,7 @@ def document(environment: Environment) -> dict[str, Any]:
 
 
 def _shape_options(environment: Environment) -> dict[str, Any] | None:
-    """Return the users, rate and time that a shape with `use_common_options` may read; None for others."""
+    """Return users, rate and time for a shape with `use_common_options`; None for other shapes."""
     options = environment.parsed_options
     if environment.shape_class is None or not environment.shape_class.use_common_options:
         return None
@@ -136,7 +136,7 @@ def _shape_options(environment: Environment) -> dict[str, Any] | None:
 
 
 def _run_time(environment: Environment) -> int | None:
-    """Return the run time. Locust remembers the time of an earlier run, but has a timer only in one that ends."""
+    """Return the run time. Locust keeps the value of an earlier run, but has a timer only if this run has one."""
     options = environment.parsed_options
     seconds = getattr(options, "run_time", None)
     timer = getattr(environment.web_ui, "_run_time_greenlet", _UNSET) if environment.web_ui else _UNSET

@@ -1,4 +1,4 @@
-"""Where the plugin begins: Locust's init. The parts of a process are in worker.py and master.py."""
+"""Entry point of the plugin at Locust's init. worker.py and master.py have the parts of a process."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ logger = logging.getLogger("locust_kit")
 
 
 def install(events: Events) -> None:
-    """Wait for Locust's init, then take this process's part: worker, master, or both in one."""
+    """Wait for Locust's init, then start the part of this process: worker, master, or both in one."""
     try:
         messages.install()
-    except AttributeError as error:  # a Locust other than expected
+    except AttributeError as error:  # another Locust version than expected
         logger.warning("locust-kit: messages between master and workers are not checked: %s", error)
     events.init.add_listener(guarded(_on_init))
 
@@ -44,7 +44,7 @@ def _on_init(environment: Environment, **_: Any) -> None:
     else:
         MasterPart(environment, loaded).listen()
     # Locust counts `-t` from gevent's clock, which stands still while modules are imported: without this, the time
-    # that it took to load them would be missing from a headless run.
+    # for loading them would be missing from a headless run.
     gevent.get_hub().loop.update_now()
 
 
@@ -59,7 +59,7 @@ def _trace(environment: Environment) -> None:
 
 
 def _change_clients() -> None:
-    """Let all users of this process share and connect as the environment says. An invalid setting is one warning."""
+    """Apply the environment's TLS and connection settings to all users. An invalid setting logs one warning."""
     parts: tuple[Callable[[], str], ...] = (
         lambda: shared_tls.install(shared_tls.TlsSettings.from_environ(os.environ)),
         lambda: connections.install(connections.ConnectionSettings.from_environ(os.environ)),
@@ -69,5 +69,5 @@ def _change_clients() -> None:
     for install_part in parts:
         try:
             logger.info("locust-kit: %s", install_part())
-        except ValueError as error:  # a file that cannot be used, a value that only an own .env can have brought in
+        except ValueError as error:  # an unusable file, or a value that only a user's own .env can have set
             logger.warning("locust-kit: Locust's default is used, because a connection setting is not valid: %s", error)

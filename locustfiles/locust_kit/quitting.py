@@ -1,7 +1,7 @@
-"""The end of a run by the user's own code, and of a master that `runner.quit()` left without its listeners.
+"""The end of a run by the user's own code, and the end of a master after `runner.quit()`.
 
-Its web page outlives it, and no worker can register there any more. Such a master ends a moment later, and
-its restart policy makes a new one.
+After `runner.quit()` the web page still works, but no worker can register. So the plugin ends such a master a moment
+later, and Docker's restart policy starts it again.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _ENDINGS = ("stop", "quit")
 
 @dataclass(frozen=True, slots=True)
 class EndedBy:
-    """What in the user's code ended a run: the call, and where it stands; "" for a greenlet that is the call itself."""
+    """The user's code that ended a run: the call and its place; "" if the greenlet is the call itself."""
 
     call: str
     where: str = ""
 
     def document(self) -> dict[str, str]:
-        """Return it as `end.json` holds it."""
+        """Return the document for `end.json`."""
         return asdict(self)
 
 
 def stopping_call() -> EndedBy | None:
-    """Return which call of the user's code is stopping the runner in this greenlet; None when it is Locust's own."""
+    """Return the call of the user's code that stops the runner in this greenlet; None if Locust itself stops it."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  the documented way to the callers
     while frame is not None and not _is_ending(frame):
         frame = frame.f_back
@@ -66,7 +66,7 @@ def _is_within(file: str, *folders: Path) -> bool:
 
 
 def _place(frame: FrameType) -> str:
-    """Return file and line of the user's code that asked, even by way of a library; without any, of the library."""
+    """Return file and line of the user's code that called, even through a library; otherwise of the library."""
     file, line = Path(frame.f_code.co_filename), frame.f_lineno
     return places.of_caller(frame).line or f"{'/'.join(file.parts[-2:])}:{line}"
 
@@ -76,7 +76,7 @@ class MasterEnd:
 
     Args:
         environment: Locust's.
-        note: takes what ends the run that is under way, if there is one; the first that it is given counts.
+        note: gets the cause of the end of the current run, if there is one; only the first call counts.
         close_run: writes down the end of the run, and waits for it.
     """
 
@@ -93,7 +93,7 @@ class MasterEnd:
         return self._is_ending
 
     def listen(self) -> None:
-        """Look once a second; take `sys.exit` in a greenlet for the end of the run."""
+        """Check once a second; treat `sys.exit` in a greenlet as the end of the run."""
         if isinstance(self._environment.runner, MasterRunner) and self._environment.web_ui:
             self._environment.events.quitting.add_listener(self._quitting)
             keep_doing(self._look, 1)
@@ -110,7 +110,7 @@ class MasterEnd:
             self._end()
 
     def _end(self) -> None:
-        """Close the run, serve its figures for a while, and end as Locust does when its page is closed."""
+        """Close the run, serve its figures for some seconds, and exit as Locust does when its page is closed."""
         runner, web_ui = self._environment.runner, self._environment.web_ui
         logger.warning(
             "locust-kit: the locustfile quit this master, so no worker can register. Its process ends in %.0f s, and "
@@ -127,7 +127,7 @@ class MasterEnd:
             web_ui.stop()
 
     def _watch_exits(self) -> None:
-        """Let SystemExit of a greenlet end the run first: gevent would end the process on the spot."""
+        """Let SystemExit of a greenlet end the run first: gevent would end the process immediately."""
         hub = get_hub()
         usual = hub.handle_system_error
 

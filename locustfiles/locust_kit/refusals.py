@@ -1,4 +1,4 @@
-"""What the master refused of what came from workers: counted by worker and reason, and logged once each."""
+"""Data from workers that the master refused: counted by worker and reason, and logged once for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from locust_kit.texts import OTHERS, safe
 
 logger = logging.getLogger("locust_kit")
 
-_MOST = 200  # of workers and reasons; what comes beyond them is counted together
+_MOST = 200  # pairs of worker and reason; above it, refusals are counted together
 _LONGEST_NAME, _LONGEST_VALUE = 100, 80
 _OTHERS = (OTHERS, "for other reasons")
 
@@ -26,13 +26,13 @@ class _Refused:
 
 
 class Refusals:
-    """The refusals of the current run. `changes_figures` says whether figures of the run may be missing with one."""
+    """The refusals of the current run. `changes_figures`: the run's figures may be incomplete because of it."""
 
     def __init__(self) -> None:
         self._refused: dict[tuple[str, str], _Refused] = {}
 
     def begin(self) -> None:
-        """Forget those of the run before."""
+        """Forget the refusals of the run before."""
         self._refused = {}
 
     def add(
@@ -57,7 +57,7 @@ class Refusals:
         return sum(refused.count for refused in self._refused.values() if refused.changes_figures)
 
     def document(self) -> list[dict[str, Any]]:
-        """Return all of them, for the status document and the end of the run."""
+        """Return all refusals, for the status document and the end of the run."""
         return [
             {
                 "worker": worker,

@@ -1,7 +1,7 @@
-"""The identity of a run, born on the master when the test starts, and the folder that keeps it.
+"""The identity of a run, made by the master at its start, and the folder of the run.
 
-- `<runs>/<run id>/run.json`: written first; what was started, and how.
-- `<runs>/<run id>/end.json`: the end marker, written last; a folder without it is a run that broke off.
+- `<runs>/<run id>/run.json`: written first: the plan of the run.
+- `<runs>/<run id>/end.json`: the end marker, written last. A folder without it is a run that was cut off.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BEGIN, END = "run.json", "end.json"
 class RunIdentity:
     """One run. `started_at` and `ended_at` are RFC 3339, UTC; `state` is running, stopping or stopped.
 
-    `labels` are what people call it by, beside its id.
+    `labels` are the names that people gave the run.
     """
 
     run_id: str
@@ -38,7 +38,7 @@ class RunIdentity:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """Return the run as the status document holds it."""
+        """Return the run for the status document."""
         return {
             "run_id": self.run_id,
             "state": self.state,
@@ -54,18 +54,18 @@ def rfc3339(at: datetime) -> str:
 
 
 def begin(at: datetime, labels: Mapping[str, str] | None = None) -> RunIdentity:
-    """Make a new run. Its id says when it began, and sorts by that."""
+    """Make a new run. Its id contains the start time, so ids sort by time."""
     run_id = f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     return RunIdentity(run_id, "running", rfc3339(at), labels=labels or {})
 
 
 def stopping(run: RunIdentity) -> RunIdentity:
-    """Return the run as one that is being stopped."""
+    """Return the run with the state of a run that is stopping."""
     return replace(run, state="stopping")
 
 
 def ended(run: RunIdentity, at: datetime) -> RunIdentity:
-    """Return the run as one that is over."""
+    """Return the run with the state of a run that has ended."""
     return replace(run, state="stopped", ended_at=rfc3339(at))
 
 
@@ -82,14 +82,14 @@ def make(run: RunIdentity, details: Mapping[str, Any], runs: Path) -> None:
 
 
 class WriteErrors:
-    """A warning, once a run, that its folder is incomplete, whichever part of it could not be written."""
+    """Logs once a run that its folder is incomplete, whatever file could not be written."""
 
     def __init__(self, run: RunIdentity) -> None:
         self._run = run
         self._is_logged = False
 
     def __call__(self, error: OSError) -> None:
-        """Log an error, if it is the first of the run."""
+        """Log an error if it is the first of the run."""
         if not self._is_logged:
             self._is_logged = True
             folder = RUNS / self._run.run_id

@@ -1,6 +1,6 @@
-"""What is written down of each run, from its start to its end, by the master: all that its verdict is made of.
+"""The master records each run from its start to its end: everything that the verdict needs.
 
-A master that is killed takes along the last second of the timeline, and ten of the documents.
+If the master is killed, the last second of the timeline and the last ten seconds of the documents are lost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _REMEMBERED = 4096
 
 
 class RunRecorder:
-    """The keeper of the folder of the current run."""
+    """Writes the folder of the current run."""
 
     def __init__(
         self, environment: Environment, failures: FailureAccount, readings: MeterReadings, tables: LocustTables
@@ -59,11 +59,11 @@ class RunRecorder:
 
     @property
     def is_open(self) -> bool:
-        """Return whether a run has begun that has no end marker yet."""
+        """Return whether a run has begun and has no end marker yet."""
         return self._run is not None
 
     def problem(self) -> str:
-        """Return why something of the newest run is not on the disk; "" when all of it is."""
+        """Return why a part of the newest run is not on the disk; "" if all parts are."""
         return self._writer.error if self._writer else ""
 
     @property
@@ -73,7 +73,7 @@ class RunRecorder:
 
     @property
     def stopping_seconds(self) -> float | None:
-        """Return how long the run under way has been stopping; None while it goes on, and without one."""
+        """Return for how many seconds the current run has been stopping; None while it runs, and without a run."""
         return self._clock.stopping_seconds if self.is_open else None
 
     def listen(self) -> None:
@@ -85,7 +85,7 @@ class RunRecorder:
         keep_doing(self._tick, _TICK_SECONDS)
 
     def begin(self, run: run_folder.RunIdentity, details: Mapping[str, Any]) -> None:
-        """Make the folder of a run at once, so that there is one even if the master dies soon."""
+        """Make the folder of a run immediately, so that it exists even if the master dies soon."""
         write_errors = run_folder.WriteErrors(run)
         self._run, self._details, self._ticks = run, details, 0
         self._most_users, self._shape_cut, self._stopped, self._ended_by = 0, False, False, None
@@ -102,9 +102,9 @@ class RunRecorder:
             self._writer.document(run_folder.BEGIN, run_folder.document(run, plan_details))
 
     def stopping(self, ended_by: EndedBy | None) -> None:
-        """Note that the load ends, and what in the user's code ends the run, the first that does.
+        """Note the end of the load, and the first call of the user's code that ends the run.
 
-        And whether a load shape is cut short: one that came to its own end stops the run itself.
+        Also note whether a load shape is cut short: a shape that reaches its end stops the run itself.
         """
         self._clock.stop()
         if self._ended_by or self._stopped:
@@ -114,15 +114,15 @@ class RunRecorder:
         self._shape_cut = shape is not None and shape is not gevent.getcurrent()
 
     def stopped(self) -> None:
-        """Note that the run is over, though its last figures may still be on the way."""
+        """Note that the run has ended. Its last figures may still arrive."""
         self._stopped = True
 
     def end(self, run: run_folder.RunIdentity, reports: Mapping[str, Any]) -> None:
-        """Write all documents of the run, the end marker last; `reports` is what the workers reported of themselves."""
+        """Write all documents of the run, the end marker last; `reports` has the workers' data about themselves."""
         if self._writer is None:
             return
         for step in (self._note_moment, self.save):
-            guarded(step)()  # the end marker is written whatever became of the rest
+            guarded(step)()  # the end marker is written even if other documents failed
         try:
             self._writer.document(run_folder.END, run_folder.document(run, {**self._last_figures(), **reports}))
         finally:
@@ -166,14 +166,14 @@ class RunRecorder:
             self._writer.wait(_PATIENCE_SECONDS)
 
     def _spawned(self, **_: Any) -> None:
-        """Count the users that are there; the number that comes with the event is what was asked for."""
+        """Count the running users; the event's own number is the requested one."""
         self._count_users()
 
     def _quitting(self, **_: Any) -> None:
         self._quit = self._run is not None and not self._stopped
 
     def _tick(self) -> None:
-        """Look once a second; a run's timer is known only after its start."""
+        """Check once a second; the timer of a run is known only after its start."""
         runner = self._environment.runner
         if self._run is None or self._writer is None or runner is None:
             return

@@ -1,4 +1,4 @@
-"""The load shape of each run that starts: of several in the locustfile Locust always takes the first."""
+"""The load shape of each run. Locust itself always uses the first one in the locustfile."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LOAD = ("num_users", "spawn_rate", "run_time")
 
 
 def shapes_of(environment: Environment) -> dict[str, LoadTestShape]:
-    """Return the load shapes by name, the one first that Locust takes by itself."""
+    """Return the load shapes by name; the first one is Locust's own choice."""
     own = [environment.shape_class] if environment.shape_class else []
     return environment.available_shape_classes or {type(shape).__name__: shape for shape in own}
 
 
 class RunShape:
-    """The choice of a load shape, and the options that one may read: those of an earlier run are forgotten."""
+    """Chooses a load shape and resets the options that shapes may read, which Locust keeps from earlier runs."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -28,9 +28,9 @@ class RunShape:
         self._load = {name: getattr(environment.parsed_options, name, None) for name in _LOAD}
 
     def choose(self, form: Mapping[str, str]) -> None:
-        """Set the shape that the order to start a run names; the class picker of Locust's page has a field of its own.
+        """Set the shape that the order to start a run names; the class picker of Locust's page has its own field.
 
-        A start from elsewhere gets the shape that Locust takes by itself. Nothing changes for an edit of a run.
+        A start from elsewhere gets Locust's own choice. An edit of a run changes nothing.
         """
         environment = self._environment
         if environment.runner is not None and environment.runner.state in (STATE_SPAWNING, STATE_RUNNING):
@@ -46,7 +46,7 @@ class RunShape:
         environment.shape_class = shape
 
     def documents(self) -> list[dict[str, Any]]:
-        """Return each shape, and whether it reads users, rate and time."""
+        """Return each shape, and whether it uses users, rate and time."""
         return [
             {"name": name, "uses_common_options": bool(shape.use_common_options)}
             for name, shape in self._shapes.items()

@@ -1,14 +1,14 @@
-"""One TLS context for all users of a process, where Locust makes one a user.
+"""One TLS context for all users of a process; Locust itself makes one for each user.
 
-A context that loads the public CA bundle costs about 850 kB. FastHttpUser makes one for each user, and HttpUser one for
-each connection when verification is off. Here each client gets one context that verifies and one that does not; which
-of them a user needs stays what the user asked for (FastHttpUser.insecure; HttpUser's `client.verify` and `verify=`).
+A context with the public CA bundle needs about 850 kB. FastHttpUser makes one for each user. HttpUser makes one for
+each connection if verification is off. The plugin gives each client one context that verifies and one that does not. The
+test still chooses between them (FastHttpUser.insecure; HttpUser's `client.verify` and `verify=`).
 
-The two clients share no context with each other: urllib3 sets its own options and ALPN, and each client's handshake
-is to stay what it is without the kit.
+The two clients do not share a context: urllib3 sets its own options and ALPN, and the kit must not change the handshake
+of a client.
 
-A private CA, a client certificate and a proxy go the same way into both. What a class or a request brings of its own
-wins: `ssl_context_factory`, `client_pool`, `proxy_host`; `pool_manager` with TLS arguments, `client.cert`, `cert=`,
+A private CA, a client certificate and a proxy apply to both clients. Values of a class or a request override them:
+`ssl_context_factory`, `client_pool`, `proxy_host`; `pool_manager` with TLS arguments, `client.cert`, `cert=`,
 `client.proxies`, `proxies=`, a path as `verify`.
 """
 
@@ -38,15 +38,15 @@ KEY = "KIT_TLS_KEY"
 PROXY = "KIT_PROXY"
 
 PROBE = "https://locust-kit.invalid"
-"""Where the trial sessions of `install` would go; nothing is sent there."""
+"""The address of the trial sessions of `install`; they send nothing."""
 
 FAST_POSITIONS = 3
-"""FastHttpSession's arguments before `insecure`: base_url, request_event, user."""
+"""The number of FastHttpSession's arguments before `insecure`: base_url, request_event, user."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """What the user set. `ca` is trusted besides the public CAs; a `cert` without `key` holds both."""
+    """The settings of the user. `ca` is trusted in addition to the public CAs; a `cert` without `key` holds both."""
 
     share: bool = True
     ca: str | None = None
@@ -70,12 +70,12 @@ class TlsSettings:
 
     @property
     def requests_cert(self) -> str | tuple[str, str] | None:
-        """Return the client certificate as requests wants it."""
+        """Return the client certificate in the form that requests expects."""
         return (self.cert, self.key) if self.cert and self.key else self.cert
 
 
 class Contexts:
-    """The contexts of one client, each made when it is first asked for."""
+    """The contexts of one client; each is made at its first use."""
 
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
@@ -83,18 +83,18 @@ class Contexts:
 
     @property
     def used(self) -> bool:
-        """Return whether a context was ever asked for."""
+        """Return whether a client has ever used a context."""
         return bool(self._made)
 
     def for_fast(self, *, insecure: bool, cafile: str | None = None) -> ssl.SSLContext:
-        """Return a context for geventhttpclient, whose every pool asks with the path of the public bundle."""
+        """Return a context for geventhttpclient; each of its pools passes the path of the public bundle."""
         return self._once(insecure, lambda: _fast_context(self._settings, insecure=insecure, cafile=cafile))
 
     def for_requests(self, *, verify: bool, cert: object) -> ssl.SSLContext:
         """Return a context for urllib3, which puts the client certificate of each connection into it.
 
-        So requests with a certificate get another context than those without. With verification one serves all
-        certificates, as in Locust; without it each certificate has one of its own, 13 kB each.
+        So requests with a certificate get another context than requests without one. With verification, one context
+        serves all certificates, as in Locust. Without verification, each certificate has its own context of 13 kB.
         """
         owner = str(cert) if cert and not verify else bool(cert)
         return self._once((verify, owner), lambda: _requests_context(self._settings, verify=verify))
@@ -106,10 +106,10 @@ class Contexts:
 
 
 def install(settings: TlsSettings) -> str:
-    """Change both clients of this process for the users to come. Returns one line that says what holds now.
+    """Change both clients for all later users of this process. Return one line that describes the result.
 
-    A client that is not as expected stays as Locust has it, and the line says why. Raises ValueError, with nothing
-    changed, when a file of `settings` cannot be used.
+    If a client does not have the expected form, it keeps Locust's default, and the line shows the reason. Raises
+    ValueError, with nothing changed, if a file of `settings` cannot be used.
     """
     if settings == TlsSettings(share=False):
         return "TLS and proxy: Locust's defaults"
@@ -141,7 +141,7 @@ def _check_files(settings: TlsSettings) -> None:
         raise ValueError(f"{CA}={settings.ca} cannot be used: {error}") from error
     try:
         if settings.cert:
-            bare.load_cert_chain(settings.cert, settings.key, password="")  # none, and no question on the terminal
+            bare.load_cert_chain(settings.cert, settings.key, password="")  # no password: asks nobody on a terminal
     except OSError as error:
         files = f"{CERT}={settings.cert}" + (f" with {KEY}={settings.key}" if settings.key else "")
         raise ValueError(f"{files} cannot be used: {error}") from error
@@ -239,7 +239,7 @@ def _try_requests() -> None:
 
 
 def _has_own_tls(adapter: LocustHttpAdapter) -> bool:
-    """Return whether the user's `pool_manager` has TLS arguments, some of which urllib3 would put into the context."""
+    """Return whether the user's `pool_manager` has TLS arguments: urllib3 would put some of them into the context."""
     return not adapter.poolmanager.connection_pool_kw.keys().isdisjoint(SSL_KEYWORDS)
 
 

@@ -1,9 +1,11 @@
-"""Keeping a run's users while workers come and go.
+"""Keep the number of users of a run while workers come and go.
 
-When a worker quits, Locust hands its users to the others; when several quit at once, it forgets all but the first, and
-the run goes on with fewer users than were asked for. The master's part of the plugin notices and asks for them again,
-once a loss. Users that end themselves (StopUser) are not asked for again: Locust's answer to an order is to make all
-that are not there, so one that is given for a worker that left would have them begin anew.
+If a worker quits, Locust moves its users to the others. If several workers quit at once, Locust moves only the users of
+the first one, and the run goes on with too few users. The plugin on the master notices this and starts the missing
+users again, once for each loss.
+
+It does not start users again that ended themselves (StopUser). An order to Locust starts all missing users, so an order
+after such a loss would also start these users again.
 """
 
 from __future__ import annotations
@@ -20,14 +22,14 @@ from locust_kit.guard import keep_doing
 logger = logging.getLogger("locust_kit")
 
 PATIENCE_SECONDS = 3.0
-"""How long users may be short before it is a loss: Locust's hand-over and a worker's report take up to this long."""
+"""How long users may be missing before it is a loss: Locust's own move and a worker's report take up to this long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """The master's state at one moment. A missing worker is not among `workers`: it may still come back.
 
-    `finished` are users that ended themselves, and were not replaced since.
+    `finished` counts users that ended themselves and were not replaced.
     """
 
     running: bool
@@ -39,7 +41,7 @@ class Load:
 
 
 class Shortfall:
-    """A detector of users that are short for good because a worker left."""
+    """Detects users that stay missing because a worker left."""
 
     def __init__(self) -> None:
         self._workers = 0
@@ -47,7 +49,7 @@ class Shortfall:
         self._since: float | None = None
 
     def begin(self) -> None:
-        """Forget the losses so far: a run begins, with the workers that there are."""
+        """Forget the losses so far: a run begins with the current workers."""
         self._workers, self._left, self._since = 0, False, None
 
     def lasting(self, load: Load, now: float) -> bool:
@@ -66,7 +68,7 @@ class Shortfall:
 
 
 def keep_users(runner: MasterRunner, finished: Callable[[], int]) -> Shortfall:
-    """Look once a second, while the master lives, and ask for lost users again; `finished` counts those of `Load`."""
+    """Check once a second while the master runs, and start lost users again; `finished` is that of `Load`."""
     shortfall = Shortfall()
 
     def look_for_users() -> None:

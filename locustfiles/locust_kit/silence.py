@@ -1,4 +1,4 @@
-"""Workers that are there and report nothing: their heartbeats go on, and what their users do is in no figure. Pure."""
+"""Find silent workers: they send heartbeats but no reports, so the requests of their users are not counted. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from locust_kit.run_folder import rfc3339
 
 SILENT_SECONDS = 10.0
-"""How long a worker with users may send no report: Locust sends one every 3 s, whether or not requests were made."""
+"""How long a worker with users may send no report: Locust sends one every 3 s, also without requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerAtWork:
-    """A worker whose heartbeats arrive, at one moment."""
+    """The state of a worker whose heartbeats arrive."""
 
     name: str
     users: int
@@ -23,7 +23,7 @@ class WorkerAtWork:
 
 @dataclass(frozen=True, slots=True)
 class _Silent:
-    """From when on, for how long, and with how many users at most a worker reported nothing."""
+    """Start, length and largest number of users of a time in which a worker reported nothing."""
 
     at: float
     seconds: float
@@ -31,7 +31,7 @@ class _Silent:
 
 
 class Silence:
-    """A watch on the workers' reports, in looks a second apart: a master that stood still has looked at nobody."""
+    """Watches the workers' reports once a second. Time in which the master itself stood still does not count."""
 
     def __init__(self, limit_seconds: float = SILENT_SECONDS) -> None:
         self._limit_seconds = limit_seconds
@@ -46,22 +46,22 @@ class Silence:
         self._silent: dict[str, list[_Silent]] = {}
 
     def heard(self, worker: str) -> None:
-        """Note a report, whatever is in it."""
+        """Note a report, whatever its content is."""
         self._heard.add(worker)
         self._looks.pop(worker, None)
 
     def look(self, workers: Iterable[WorkerAtWork], now: float) -> None:
-        """Look once a second, while a run goes on, at the workers that have users."""
+        """Check the workers that have users, once a second while a run goes on."""
         looks: dict[str, int] = {}
         for worker in workers:
             looks[worker.name] = count = self._looks.get(worker.name, 0) + 1
             self._worked[worker.name] = max(worker.users, self._worked.get(worker.name, 0))
-            if (looked_for := count - 1) >= self._limit_seconds:  # so many seconds at least since its last report
+            if (looked_for := count - 1) >= self._limit_seconds:  # at least so many seconds since its last report
                 self._note(worker, looked_for, now)
         self._looks = looks
 
     def end(self, present: Iterable[str], now: float) -> None:
-        """Note the workers that had users and are still there, but never reported in this run."""
+        """Note the workers that had users and still run, but never reported in this run."""
         for name in present:
             if name in self._worked and name not in self._heard and name not in self._silent:
                 self._silent[name] = [_Silent(self._began, now - self._began, self._worked[name])]

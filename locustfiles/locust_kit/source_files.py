@@ -1,4 +1,4 @@
-"""The user's files that this process has loaded, as syntax trees, for the rules that look into them."""
+"""The user's files that this process has loaded, as syntax trees for the rules that check them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SourceFile:
 
     @cached_property
     def uses(self) -> dict[tuple[Scope, str], list[ast.Name | ast.Global | ast.Nonlocal]]:
-        """Return where each name is read or declared, by scope: what is in an inner scope is in the outer ones, too."""
+        """Return where each name is read or declared, by scope; an outer scope includes its inner scopes."""
         found = defaultdict(list)
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Global | ast.Nonlocal) or (
@@ -47,7 +47,7 @@ class SourceFile:
 
     @cached_property
     def _assigned(self) -> dict[tuple[Scope, str], list[ast.expr | None]]:
-        """Return what each name is given in each scope, once for each assignment."""
+        """Return the values assigned to each name in each scope, once for each assignment."""
         found = defaultdict(list)
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr):
@@ -58,18 +58,18 @@ class SourceFile:
         return found
 
     def _scopes(self, node: ast.AST) -> Iterator[Scope]:
-        """Yield the functions, classes and the module that a node stands in, the innermost first."""
+        """Yield the functions, classes and the module around a node, the innermost first."""
         while (parent := self.parents.get(node)) is not None:
             node = parent
             if isinstance(node, Scope):
                 yield node
 
     def scope(self, node: ast.AST) -> Scope:
-        """Return the function, class or module that a node stands in."""
+        """Return the function, class or module around a node."""
         return next(self._scopes(node), self.tree)
 
     def assigned(self, name: str, node: ast.AST) -> ast.expr | None:
-        """Return what a name stands for at a node: what its scope, else the module, once assigned to it."""
+        """Return the value of a name at a node: the only assignment in its scope, otherwise in the module."""
         for scope in (self.scope(node), self.tree):
             if values := self._assigned.get((scope, name)):
                 return values[0] if len(values) == 1 else None
@@ -77,7 +77,7 @@ class SourceFile:
 
 
 def source_files() -> list[SourceFile]:
-    """Return the loaded files of the working folder, in the order of their names; what cannot be read is left out."""
+    """Return the loaded files of the working folder, sorted by name; leave out files that cannot be read."""
     return sorted(_source_files(), key=lambda source: source.shown)
 
 

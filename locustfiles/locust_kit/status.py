@@ -1,4 +1,4 @@
-"""What the master says of itself beyond Locust's own statistics: `GET <web base path>/locust-kit/status`."""
+"""The master's status beyond Locust's own statistics: `GET <web base path>/locust-kit/status`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from locust_kit.timeline import processes_of
 
 
 def _connected(runner: Runner | None) -> list[str]:
-    """Return the ids of the workers that the master counts on now, without the missing ones."""
+    """Return the ids of the connected workers, without the missing ones."""
     if not isinstance(runner, MasterRunner):
         return []
     return sorted(client.id for client in runner.clients.all if client.state != STATE_MISSING)
 
 
 def users_by_class(runner: Runner | None) -> dict[str, int]:
-    """Return how many users there are now of each class, as the workers reported them."""
+    """Return the current number of users of each class, as the workers reported it."""
     if runner is None:
         return {}
     return dict(runner.reported_user_classes_count if isinstance(runner, MasterRunner) else runner.user_classes_count)
@@ -41,7 +41,7 @@ _MOST_ROWS = 20
 
 
 def figures(environment: Environment, clean: Callable[[str], str]) -> dict[str, Any]:
-    """Return what Locust's `/stats/requests` says, with its largest rows alone: that of a long run has megabytes.
+    """Return Locust's `/stats/requests` with only its largest rows: in a long run it has megabytes.
 
     `clean` takes secrets out of a text.
     """
@@ -83,8 +83,8 @@ def document(
 ) -> dict[str, Any]:
     """Return the status document.
 
-    `own` and `workers` hold what each process loaded, `disk` what is there now; `clean` takes secrets out of a text;
-    `host` is what the master was started with.
+    `own` and `workers` have the files that each process loaded, `disk` the current files; `clean` removes secrets
+    from a text; `host` is the master's host at its start.
     """
     shape = environment.shape_class
     return {

@@ -1,7 +1,7 @@
-"""A limit on a part of the user's code: it ends with its result, its exception, or the line where it still waits.
+"""A time limit for a part of the user's code. The result is its exception, if any, or the line where it still waits.
 
-Each part runs in a greenlet of its own, so that a part which catches everything cannot outlive its limit. A part that
-never yields to gevent is interrupted from a thread. If that has no effect, the process ends.
+Each part runs in its own greenlet, so that a part which catches all exceptions still ends at its limit. A thread
+interrupts a part that never yields to gevent. If that has no effect, the process exits.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _sleep = monkey.get_original("time", "sleep")
 
 
 class TookTooLongError(Exception):
-    """A part of the user's code took longer than its limit; the text says where it was."""
+    """A part of the user's code took longer than its limit; the text names the line."""
 
 
 class BlockedError(Exception):
-    """Raised into code that never yields, from another thread."""
+    """Raised from another thread into code that never yields."""
 
 
 def place(stack: traceback.StackSummary) -> str:
-    """Return file and line of the innermost frame in the working folder; without one, of the innermost of all."""
+    """Return file and line of the innermost frame in the working folder; otherwise of the innermost frame."""
     frame = innermost(stack) or stack[-1]
     return f"{in_folder(frame.filename) or frame.filename} line {frame.lineno}"
 
 
 def within(seconds: float, name: str, part: Callable[[], object]) -> BaseException | None:
-    """Run `part`, called `name`, for at most so many seconds; return what it raised, if anything."""
+    """Run `part`, named `name`, for at most so many seconds; return its exception, if any."""
     greenlet = gevent.spawn(_outcome, part)
     late = f"took longer than {seconds:g} s"
     watch = _Watch(time.monotonic() + seconds, f"{name}: {late}")
@@ -63,7 +63,7 @@ def within(seconds: float, name: str, part: Callable[[], object]) -> BaseExcepti
 
 
 def _outcome(part: Callable[[], object]) -> BaseException | None:
-    """Return what `part` raises: gevent would print the traceback of a greenlet that fails."""
+    """Return the exception of `part`: gevent would print the traceback of a greenlet that fails."""
     try:
         part()
     except BaseException as error:  # noqa: BLE001  the user's code may raise anything, such as gevent.Timeout
@@ -72,7 +72,7 @@ def _outcome(part: Callable[[], object]) -> BaseException | None:
 
 
 def end_process_after(seconds: float, code: int) -> None:
-    """End this process after so many seconds, if a thread or an exit handler of the user's still holds it then."""
+    """Exit after so many seconds, if a thread or an exit handler of the user still keeps the process running."""
 
     def end() -> None:
         _sleep(seconds)
@@ -83,7 +83,7 @@ def end_process_after(seconds: float, code: int) -> None:
 
 
 class _Watch:
-    """Watches, from a thread of its own, that the thread that made it comes back in time."""
+    """Watches in its own thread that the main thread returns in time."""
 
     def __init__(self, deadline: float, text: str) -> None:
         self.is_over = False
@@ -92,7 +92,7 @@ class _Watch:
         self._main: int = _thread_id()
 
     def run(self) -> None:
-        """Interrupt the main thread after its deadline; end the process when that is of no use."""
+        """Interrupt the main thread after its deadline; exit the process if that has no effect."""
         if self._is_late(_INTERRUPT_AFTER_SECONDS):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._main), ctypes.py_object(BlockedError))
             if self._is_late(_GIVE_UP_AFTER_SECONDS):

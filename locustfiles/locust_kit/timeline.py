@@ -1,11 +1,12 @@
-"""A run second by second, one line of JSON each in `timeline.ndjson`: the base of its verdict and its charts.
+"""A run second by second in `timeline.ndjson`, one line of JSON for each: the base of the verdict and the charts.
 
-Counts are since the run's start (or Locust's reset of its statistics), without the requests after the end of its load.
-Rates are those of the last ten seconds, as Locust has them. `dispatched_users` are those that Locust handed out at its
-last ramp: fewer than the `target_users` that were asked for where all classes have a fixed_count. `workers_expected` is
-how many workers the containers of those that are there were told to have, in `worker_hosts` containers. `missing` are
-the ids of workers that the master has given up on; `over_cpu` is how many workers take 90 % of a core or more, which
-Locust itself calls too much.
+- Counts are since the run's start (or Locust's reset of its statistics), without requests after the end of the load.
+- Rates are Locust's rates of the last ten seconds.
+- `dispatched_users`: users that Locust gave to workers at its last ramp. This can be less than the requested
+  `target_users` if all classes have a fixed_count.
+- `workers_expected`: workers that the containers of the present workers should have, in `worker_hosts` containers.
+- `missing`: ids of workers that the master no longer expects.
+- `over_cpu`: workers with 90 % of a core or more, which Locust itself reports as too much.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _MOST_MISSING = 50
 
 
 def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write all rows at the end of the file, or none. Raises OSError when the volume cannot be written."""
+    """Append all rows to the file, or no row. Raises OSError if the volume cannot be written."""
     lines = "".join(strict_json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
     disk.append(folder / FILE, lines.encode())
 
@@ -35,7 +36,7 @@ def append(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def row(
     environment: Environment, at: datetime, classes: Mapping[Any, int], meters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the row of this moment; `classes` are the failures so far by class, `meters` what the workers measured."""
+    """Return the row of this moment; `classes` has the failures so far by class, `meters` the workers' measurements."""
     total, after = environment.stats.total, meters.get("stopping") or {}
     runner = environment.runner
     return {
@@ -57,27 +58,27 @@ def row(
 
 
 def _dispatched(runner: Runner | None) -> int:
-    """Return how many users Locust handed out; without workers its own name for that holds those that are there."""
+    """Return how many users Locust gave to workers; without workers, how many run."""
     own = getattr(runner, "_local_worker_node", None)
     by_class = own.user_classes_count if own else getattr(runner, "target_user_classes_count", None)
     return sum((by_class or {}).values())
 
 
 def note_processes(runner: MasterRunner, worker: str, processes: int) -> None:
-    """Note how many Locust processes a worker's container was told to have."""
+    """Note how many Locust processes a worker's container should have."""
     if client := runner.clients.get(worker):
         vars(client)["kit_processes"] = processes  # forgotten with the worker
 
 
 def processes_of(worker: WorkerNode) -> int:
-    """Return how many Locust processes the worker's container was told to have: 1 until it has said so."""
+    """Return how many Locust processes the worker's container should have: 1 until the worker has reported it."""
     return int(getattr(worker, "kit_processes", 1))
 
 
 def _expected(workers: Iterable[WorkerNode]) -> dict[str, int]:
-    """Return how many workers the containers of these should have, and how many containers that are.
+    """Return how many workers the containers of these workers should have, and the number of containers.
 
-    The ids of one container's workers begin with its host name.
+    The ids of the workers of one container begin with its host name.
     """
     of_host: dict[str, int] = {}
     for worker in workers:

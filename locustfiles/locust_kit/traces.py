@@ -1,6 +1,6 @@
-"""OpenTelemetry, beside what Locust itself does with --otel: it traces HttpUser, this traces FastHttpUser alike.
+"""OpenTelemetry in addition to Locust's own --otel: Locust traces HttpUser, the plugin traces FastHttpUser.
 
-The resource of each span bears the run: run_id, and LABELS. The process's own resource is made before any run begins.
+The resource of each span has run_id and LABELS. The process's own resource is made before any run begins.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _FAILED = 400
 
 
 class RunProcessor(SpanProcessor):
-    """Puts the run into the resource of each span; `options` are Locust's, to which the master adds the run."""
+    """Puts the run into the resource of each span; the master adds the run to Locust's `options`."""
 
     def __init__(self, options: Any, resource: Resource) -> None:
         self._options, self._of_process = options, resource
         self._run_id, self._resource = "", resource
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  the SDK's name
-        """Take the run that is going."""
+        """Put the current run into the span."""
         run_id = getattr(self._options, RUN_FIELD, "")
         if run_id != self._run_id:
             labels = getattr(self._options, LABELS_FIELD, {})
@@ -40,7 +40,7 @@ class RunProcessor(SpanProcessor):
 
 
 def install(options: Any) -> str:
-    """Trace FastHttpUser, and name the run in each span. Returns one line; "" when Locust sends no spans."""
+    """Trace FastHttpUser, and name the run in each span. Return one line; "" if Locust sends no spans."""
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
         return ""
@@ -49,7 +49,7 @@ def install(options: Any) -> str:
 
 
 def _trace_fast() -> None:
-    """Make the spans of HttpUser's for FastHttpUser: the same kind, names and attributes."""
+    """Make spans for FastHttpUser like those of HttpUser: the same kind, names and attributes."""
     tracer = trace.get_tracer("locust_kit")
 
     def request(

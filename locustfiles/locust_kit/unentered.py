@@ -1,6 +1,6 @@
 """Find answers that no `with` block enters: Locust reports a request with `catch_response=True` when its block ends.
 
-A finding must be certain: an answer that is handed on, returned, or entered later is not one.
+A finding must be certain: it does not include an answer that is passed on, returned, or entered later.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def unentered(sources: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, int, 
 
 
 def _has_own_client(source: SourceFile) -> bool:
-    """Tell whether the user's code puts something of its own in the place of `self.client`."""
+    """Return whether the user's code replaces `self.client`."""
     return any(
         (isinstance(node, ast.FunctionDef) and node.name == "client")
         or (isinstance(node, ast.ClassDef) and any(_last_name(base).endswith("HttpSession") for base in node.bases))
@@ -43,7 +43,7 @@ def _has_own_client(source: SourceFile) -> bool:
 
 
 def _replaces_client(node: ast.Assign, source: SourceFile) -> bool:
-    """Tell whether an assignment makes another client; a helper that keeps the user's own does not."""
+    """Return whether an assignment makes another client; a helper that keeps the user's client does not."""
     value = node.value.func if isinstance(node.value, ast.Call) else node.value
     if _last_name(value).endswith(("HttpSession", *_CLIENTS)) or isinstance(value, ast.Constant):
         return False
@@ -75,14 +75,14 @@ def _asked(call: ast.Call, source: SourceFile) -> str:
 
 
 def _resolved(node: ast.expr, source: SourceFile, depth: int = 0) -> ast.expr:
-    """Return what a name stands for, or the expression itself."""
+    """Return the value of a name, or the expression itself."""
     if isinstance(node, ast.Name) and depth < _DEEPEST and (value := source.assigned(node.id, node)) is not None:
         return _resolved(value, source, depth + 1)
     return node
 
 
 def _is_client(node: ast.expr, source: SourceFile) -> bool:
-    """Tell whether an expression is a user's HTTP client: `self.client`, or a name or a parameter for it."""
+    """Return whether an expression is a user's HTTP client: `self.client`, or a name or a parameter for it."""
     value = _resolved(node, source)
     if isinstance(value, ast.Call):
         return _last_name(value.func).endswith("HttpSession")
@@ -97,7 +97,7 @@ def _catches(call: ast.Call, source: SourceFile) -> bool:
 
 
 def _holds(keyword: ast.keyword, source: SourceFile) -> bool:
-    """Tell whether a `**mapping` says catch_response=True."""
+    """Return whether a `**mapping` contains catch_response=True."""
     value = _resolved(keyword.value, source)
     if keyword.arg is None and isinstance(value, ast.Dict):
         keys = [key.value if isinstance(key, ast.Constant) else None for key in value.keys]
@@ -114,7 +114,7 @@ def _is_true(node: ast.expr, source: SourceFile) -> bool:
 
 
 def _is_lost(node: ast.expr, source: SourceFile) -> bool:
-    """Tell whether nothing can enter the value of an expression: it is dropped, or only looked at."""
+    """Return whether no code can enter the value of an expression, because it is dropped or only read."""
     parent = source.parents.get(node)
     if isinstance(parent, ast.Assign | ast.AnnAssign | ast.NamedExpr) and parent.value is node:
         targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
@@ -127,13 +127,13 @@ def _is_lost(node: ast.expr, source: SourceFile) -> bool:
 
 
 def _never_entered(name: str, source: SourceFile, node: ast.AST) -> bool:
-    """Tell whether each use of a name only looks at what it holds."""
+    """Return whether each use of a name only reads its value."""
     uses = source.uses.get((source.scope(node), name), [])
     return all(isinstance(use, ast.Name) and _only_looks(use, source) for use in uses)
 
 
 def _only_looks(node: ast.expr, source: SourceFile) -> bool:
-    """Tell whether the place of an expression leaves its value behind: no `with`, no call that takes it, no return."""
+    """Return whether the value of an expression is dropped at its place: no `with`, no call with it, no return."""
     parent = source.parents.get(node)
     if isinstance(parent, _PASSED_ON):
         return (isinstance(parent, ast.IfExp) and parent.test is node) or _only_looks(parent, source)

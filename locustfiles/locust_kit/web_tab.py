@@ -1,4 +1,4 @@
-"""Tabs of our own in Locust's web UI: their rows travel with the UI's own polling of `/stats/requests`."""
+"""The plugin's tabs in Locust's web UI. The UI polls `/stats/requests`, and the answer carries their rows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from locust_kit import strict_json
 logger = logging.getLogger("locust_kit")
 
 OWN_AGENT = "locust-kit"
-"""How the sidecar calls itself when it reads the master: it needs no rows of its own."""
+"""The user agent of the sidecar when it reads the master: it does not need the rows."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """One tab with one table. `seen` is called when somebody looks at the UI."""
+    """One tab with one table. `seen` is called when somebody has the UI open."""
 
     key: str
     title: str
@@ -37,7 +37,7 @@ def install(app: Flask, arguments: dict[str, Any], base_path: str, tab: Tab) -> 
 
     Args:
         app: the web UI's Flask application.
-        arguments: the web UI's `template_args`, which its page is drawn from.
+        arguments: the web UI's `template_args` for its page.
         base_path: LOCUST_WEB_BASE_PATH or "".
         tab: what to add.
     """
@@ -48,7 +48,7 @@ def install(app: Flask, arguments: dict[str, Any], base_path: str, tab: Tab) -> 
     index, stats_path = (base, f"{base}/"), f"{base}/stats/requests"
 
     def after_request(response: Response) -> Response:
-        # A health check is a HEAD of the index: nobody looks at the UI.
+        # A health check is a HEAD of the index: nobody has the UI open.
         if request.method != "GET" or request.user_agent.string.startswith(OWN_AGENT):
             return response
         if request.path == stats_path or request.path in index:
@@ -64,9 +64,9 @@ def install(app: Flask, arguments: dict[str, Any], base_path: str, tab: Tab) -> 
 
 
 def with_rows(body: bytes, key: str, rows: list[Row]) -> bytes:
-    """Put a table's rows into an answer of `/stats/requests`, beside what other plugins put there.
+    """Put a table's rows into an answer of `/stats/requests`, and keep the rows of other plugins.
 
-    Locust keeps that answer for two seconds and hands it out again: rows put in before are replaced.
+    Locust caches that answer for two seconds, so rows from before are replaced.
     """
     stats = json.loads(body)
     others = [entry for entry in stats.get("extended_stats") or [] if entry.get("key") != key]

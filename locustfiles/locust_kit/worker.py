@@ -1,4 +1,4 @@
-"""A worker's part: it counts its requests, watches its memory, and reports both to the master."""
+"""The plugin on a worker: it counts requests, watches memory, and reports both to the master."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from locust_kit.worker_report import (
 )
 
 HEARTBEAT = Path("/tmp/locust-kit/heartbeat")  # noqa: S108  a tmpfs of this container alone
-"""A file as old as the last heartbeat received from the master. docker/locust/health reads its age."""
+"""A file whose time is that of the last heartbeat from the master. docker/locust/health reads its age."""
 _LONGEST_TURN_SECONDS = 10.0  # a listener of the test's own that never returns must not hold up a stop
 _MOST_IDLE_ENTRIES = 2000
 
@@ -70,19 +70,19 @@ class WorkerPart:
         )
 
     def _stay_alive(self) -> None:
-        """Count as alive while users say goodbye: Locust reads no heartbeat then, and ends itself after a minute."""
+        """Count as alive while users run on_stop: Locust reads no heartbeat then, and ends itself after a minute."""
         if AFTER_THE_END.is_on and self._runner.worker_state != STATE_INIT:
             touch_heartbeat()
             if self._runner.last_heartbeat_timestamp:
                 self._runner.last_heartbeat_timestamp = time.time()
 
     def _number_reports(self) -> None:
-        """Count each report just before Locust empties its statistics into it: from then on it can be lost."""
+        """Count each report just before Locust moves its statistics into it: from then on it can be lost."""
         event = self._environment.events.report_to_master
         event._handlers.insert(position_of(event, EMPTYING) or 0, self._number)  # noqa: SLF001  no public way between
 
     def _report_in_turn(self) -> None:
-        """Make and send one report at a time: users go on while one is made, and the master expects them in order."""
+        """Make and send one report at a time: users continue meanwhile, and the master expects reports in order."""
         runner: Any = self._runner
         send, turn = runner._send_stats, RLock()  # noqa: SLF001  there is no public name
 
@@ -115,7 +115,7 @@ class WorkerPart:
         }
 
     def _drop_idle_entries(self) -> None:
-        """Drop what Locust has just emptied, once there is much of it: it keeps an entry of each name for ever.
+        """Delete the entries that Locust has just emptied if there are many: Locust keeps one for each name forever.
 
         With 50,000 names each report, and each collection of garbage, would hold all users for a tenth of a second.
         """
@@ -130,6 +130,6 @@ class WorkerPart:
 
 
 def touch_heartbeat(path: Path = HEARTBEAT, **_: Any) -> None:
-    """Set the file's time to now. A full or missing tmpfs disturbs no run: the health check then says so."""
+    """Set the file's time to now. A full or missing tmpfs does not disturb the run; the health check reports it."""
     with contextlib.suppress(OSError):
         path.touch()

@@ -1,4 +1,4 @@
-"""Writing a run's lines and documents in a thread of its own, so that the master's event loop never waits."""
+"""Write a run's lines and documents in a thread, so that the master's event loop never waits."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _RETRY_SECONDS = 2.0
 _MOST_WAITING = 20_000  # items of one kind: seconds of five hours
 
 Append = Callable[[Path, Sequence[Any]], None]
-"""Writes items at the end of a file in a folder; raises OSError when it cannot."""
+"""Appends items to a file in a folder; raises OSError on failure."""
 
 
 class Writer:
-    """The writes into one run's folder, one batch after the other; what is to be appended before documents.
+    """Writes into one run's folder, one batch after the other; it appends items before it writes documents.
 
-    What cannot be written waits, and is tried again until it can: the items of the appends in `repeated`, each of which
-    writes all or nothing, and the newest of each document. Other items are left out then.
+    After a failed write it tries again until it succeeds: items of the appends in `repeated` (each writes all or
+    nothing), and the newest version of each document. Other items are left out.
 
     Attributes:
-        folder: where it writes; made when it is not there.
-        error: why something waits that could not be written; "" when all of it is on the disk.
+        folder: the folder; made if it does not exist.
+        error: why a write is still waiting; "" if all of it is on the disk.
 
     """
 
@@ -45,19 +45,19 @@ class Writer:
         self._retry: gevent.Greenlet | None = None
 
     def wait(self, seconds: float) -> None:
-        """Wait until all is on the disk, or cannot be written now; at most so long."""
+        """Wait, at most so many seconds, until all is on the disk or a write fails."""
         with gevent.Timeout(seconds, exception=False):
             while self._busy:
                 gevent.sleep(_POLL_SECONDS)
 
     def append(self, append: Append, items: Sequence[Any]) -> None:
-        """Have items appended by a function."""
+        """Queue items for a function that appends them."""
         if items:
             self._items.setdefault(append, []).extend(items)
             self._start()
 
     def document(self, name: str, document: dict[str, Any]) -> None:
-        """Have a file replaced; several are written in the order of these calls."""
+        """Queue a document that replaces a file; documents are written in the order of the calls."""
         self._documents.pop(name, None)
         self._documents[name] = document
         self._start()
@@ -79,7 +79,7 @@ class Writer:
             self._retry = gevent.spawn_later(_RETRY_SECONDS, self._start)
 
     def _step(self) -> bool:
-        """Write a batch of each kind of items; documents when no item waits. Return False when something must wait."""
+        """Write a batch of each kind of items; documents if no item waits. Return False if a write failed."""
         for append in list(self._items):
             waiting = self._items.pop(append)
             if waiting[_LARGEST_BATCH:]:
@@ -110,7 +110,7 @@ def _write(write: Callable[[Path, Any], None], folder: Path, content: Any) -> No
 
 
 def write_documents(folder: Path, documents: dict[str, dict[str, Any]]) -> None:
-    """Replace files of these names by JSON. Raises OSError when the volume cannot be written."""
+    """Replace files of these names by JSON. Raises OSError if the volume cannot be written."""
     for name, document in documents.items():
         text = strict_json.dumps(document, indent=1, ensure_ascii=False) + "\n"
         replace_file(folder / name, text.encode("utf-8", "replace"))

@@ -1,1 +1,1 @@
-"""Failed requests, sent on by the master: in batches, over HTTP, from a spool on the volume `runs`."""
+"""Push: the master sends failed requests in batches over HTTP, from a spool on the volume `runs`."""

@@ -1,4 +1,4 @@
-"""Batches: their ids, which stay the same over retries and restarts, and the document that is sent. Pure."""
+"""Batches: their ids, which survive retries and restarts, and the document that is sent. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from locust_kit import SCHEMA_VERSION, strict_json
 
 MOST_ROWS = 500
-_RUN = re.compile(r"[A-Za-z0-9._-]+")  # what a header can carry, as run ids are
+_RUN = re.compile(r"[A-Za-z0-9._-]+")  # characters that are valid in a header, as in run ids
 _FILE = re.compile(r"(\d{6,}(?:\.[12])*)\.json")
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class BatchId:
-    """A run, and the number in it; a half of batch 7 is 7.1 or 7.2. They sort in the order of sending."""
+    """A run, and the number of the batch in it; the halves of batch 7 are 7.1 and 7.2. Ids sort in sending order."""
 
     run_id: str
     numbers: tuple[int, ...]
@@ -29,7 +29,7 @@ class BatchId:
 
     @property
     def idempotency_key(self) -> str:
-        """Return the key by which the receiver knows the batch."""
+        """Return the key that identifies the batch for the receiver."""
         return f"{self.run_id}-{self.label}"
 
     @property
@@ -48,13 +48,13 @@ class BatchId:
 
 
 def id_of(run_id: str, file: str) -> BatchId | None:
-    """Return the batch that a file of the spool holds; None for another file."""
+    """Return the batch of a file in the spool; None for other files."""
     match = _FILE.fullmatch(file)
     return BatchId(run_id, tuple(map(int, match[1].split(".")))) if match and _RUN.fullmatch(run_id) else None
 
 
 def body(batch: BatchId, labels: Mapping[str, str], failures: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the document that is sent, and kept in the spool."""
+    """Return the document that is kept in the spool and sent."""
     document = {
         "schema_version": SCHEMA_VERSION,
         "run_id": batch.run_id,

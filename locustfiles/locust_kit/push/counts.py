@@ -1,4 +1,4 @@
-"""What became of the rows, for the status; and log lines that are not repeated."""
+"""Counts of the rows for the status, and log lines that are not repeated."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ class PushCounts:
     _logged_in_outage: set[str] = field(default_factory=set)
 
     def log_once(self, line: str) -> None:
-        """Log a line that was not logged yet."""
+        """Log a line once."""
         _log(line, self._logged)
 
     def log_once_an_outage(self, line: str) -> None:
-        """Log a line that was not logged since a batch was last accepted."""
+        """Log a line once until a batch is accepted again."""
         _log(line, self._logged_in_outage)
 
     def accepted(self, rows: int, at: float) -> None:
-        """Count a batch that was accepted, at a time in seconds since 1970."""
+        """Count an accepted batch; `at` is seconds since 1970."""
         self.sent_rows += rows
         self.sent_batches += 1
         self.last_ok_at = at
         self._logged_in_outage.clear()
 
     def document(self) -> dict[str, int | str | None]:
-        """Return the sums as the status holds them."""
+        """Return the sums for the status."""
         return {
             "sent_rows": self.sent_rows,
             "sent_batches": self.sent_batches,

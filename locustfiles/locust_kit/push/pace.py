@@ -1,4 +1,4 @@
-"""How long to wait: for rows, for the receiver, between two tries. Pure."""
+"""Waiting times: for rows, for the receiver, and between two attempts. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class RetryPace:
     """Waits and time-outs, in seconds.
 
     Attributes:
-        gather: for how long rows are gathered into one batch.
-        connect: until there is a connection.
-        whole: until the whole answer is there.
-        first, most: the longest pause after the first failed try, and after many.
-        longest_asked: the most that a receiver may ask us to wait.
-        hurry: for how long a run's end makes tries quick.
+        gather: time in which rows are gathered into one batch.
+        connect: until the connection is open.
+        whole: until the answer is complete.
+        first, most: the longest pause after the first failed attempt, and after many.
+        longest_asked: the longest pause that a receiver may request.
+        hurry: time after the end of a run in which attempts are quick.
     """
 
     gather: float = 2.0
@@ -32,11 +32,11 @@ class RetryPace:
     hurry: float = 5.0
 
     def backoff(self, failures: int, random: Callable[[], float]) -> float:
-        """Return the pause after so many failed tries in a row: anything up to a bound that doubles (full jitter)."""
+        """Return a random pause after so many failed attempts in a row; its limit doubles each time (full jitter)."""
         return random() * min(self.most, self.first * 2.0 ** min(failures - 1, _MOST_DOUBLINGS))
 
     def asked(self, retry_after: str, now: float) -> float:
-        """Return the pause that a Retry-After asks for at `now` (seconds since 1970); 0 when missing or invalid."""
+        """Return the pause that a Retry-After requests at `now` (seconds since 1970); 0 if missing or invalid."""
         text = retry_after.strip()
         if text.isascii() and text.isdecimal():
             return min(self.longest_asked, float(text[:10]))

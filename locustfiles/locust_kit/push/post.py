@@ -1,4 +1,4 @@
-"""One POST with `requests`, whose sockets Locust has made gevent's: it waits, the event loop does not."""
+"""One POST with `requests`. Locust has patched its sockets with gevent, so the event loop does not wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEY_REFUSED = frozenset({401, 403})
 
 
 class BatchFate(Enum):
-    """What becomes of a batch: it is accepted; tried again; kept and tried seldom; cut in two; given up."""
+    """The result for a batch: accepted; tried again; kept and tried rarely; cut in two; dropped."""
 
     TAKEN = "taken"
     AGAIN = "again"
@@ -30,7 +30,7 @@ class BatchFate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PushAnswer:
-    """A status with its Retry-After; or status 0 and, in `broken`, why no whole answer came."""
+    """A status with its Retry-After; or status 0 and the reason in `broken` if the answer is not complete."""
 
     status: int = 0
     retry_after: str = ""
@@ -38,12 +38,12 @@ class PushAnswer:
 
     @property
     def text(self) -> str:
-        """Return the answer in a word or two. Holds nothing of what was sent, or where to."""
+        """Return the answer in a word or two, without any part of the request or the URL."""
         return self.broken or f"status {self.status}"
 
     @property
     def fate(self) -> BatchFate:
-        """Return what it means. A broken one means another try: the receiver knows by the key what it has already."""
+        """Return the result. A broken answer means another attempt: the receiver knows the key of a repeated batch."""
         status = self.status
         if self.broken or status in _LATER:
             return BatchFate.AGAIN
@@ -64,12 +64,12 @@ Post = Callable[[bytes, str], PushAnswer]
 
 
 def poster(settings: PushSettings, pace: RetryPace) -> Post:
-    """Make a function that posts a body under an idempotency key, and never raises for the network or the receiver.
+    """Make a function that posts a body with an idempotency key. Errors of network or receiver never raise.
 
-    Of an exception only the type is kept: its text may hold the URL with its query, or a header.
+    It keeps only the type of an exception: the text may contain the URL with its query, or a header.
     """
     session = requests.Session()
-    session.trust_env = False  # no .netrc instead of the key, no proxy that the test's own settings name
+    session.trust_env = False  # no .netrc instead of the key, and no proxy of the test's settings
 
     def post(body: bytes, idempotency_key: str) -> PushAnswer:
         headers = {
@@ -85,9 +85,9 @@ def poster(settings: PushSettings, pace: RetryPace) -> Post:
             allow_redirects=False,
             stream=True,
         ) as response:
-            # Read, so that the connection can be used again and one that breaks is noticed; no more than is bearable.
+            # Read the body, up to a limit, so that the connection can be used again and a broken one is noticed.
             room = MOST_ANSWER_BYTES
-            while room and (piece := response.raw.read(room)):  # a break shows only in the read after the last piece
+            while room and (piece := response.raw.read(room)):  # a broken one shows only after the last piece
                 room -= len(piece)
             return PushAnswer(response.status_code, response.headers.get("Retry-After", ""))
 

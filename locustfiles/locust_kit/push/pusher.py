@@ -1,4 +1,4 @@
-"""The master's part in pushing failures: a greenlet that makes batches and another that sends them."""
+"""The push on the master: one greenlet makes batches, another one sends them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _PATIENCE_SECONDS = 5.0  # for the disk, as the master ends
 
 
 class Pusher:
-    """The push of the rows of all runs of this master. No method raises, or makes its caller wait.
+    """Pushes the rows of all runs of this master. No method raises or blocks its caller.
 
     Args:
-        settings: where to.
-        runs: the folder of all runs, in which the spool is.
-        pace: how long to wait for what.
+        settings: the receiver.
+        runs: the folder of all runs, which contains the spool.
+        pace: the waiting times.
         runtime: clocks and the like.
         post: sends one body; None for the real one.
     """
@@ -56,12 +56,12 @@ class Pusher:
         self._arrived, self._enough, self._wake = Event(), Event(), Event()
 
     def start(self) -> None:
-        """Begin with what an earlier master left."""
+        """Begin with the batches that an earlier master left."""
         gevent.spawn(self._make_batches)
         gevent.spawn(self._send)
 
     def begin(self, run_id: str, labels: Mapping[str, str]) -> None:
-        """Note the labels of a run, which its batches carry."""
+        """Note the labels of a run for its batches."""
         self._spool.labels[run_id] = labels
 
     def take(self, run_id: str, records: Sequence[Record]) -> None:
@@ -75,18 +75,18 @@ class Pusher:
                 self._enough.set()
 
     def flush(self, **_: Any) -> None:
-        """Bring the queue to the spool at once, and send at full pace for some seconds: a run has ended."""
+        """At the end of a run, move the queue to the spool at once, and send quickly for some seconds."""
         gevent.spawn(self._fill_spool)
         self._sender.hurry()
         self._wake.set()
 
     def keep(self, **_: Any) -> None:
-        """Bring the queue to the spool before the master ends, and wait for that, though not for ever."""
+        """Move the queue to the spool before the master ends, and wait for it for a limited time."""
         with gevent.Timeout(_PATIENCE_SECONDS, False):  # noqa: FBT003  gevent's own form of call
             self._fill_spool()
 
     def status(self) -> dict[str, Any]:
-        """Return what was accepted, what waits, and what was lost."""
+        """Return the counts of accepted, waiting and lost rows."""
         return {
             "url": self._host,
             "waiting_rows": self._queue.waiting_rows + self._sender.waiting_rows,
@@ -121,7 +121,7 @@ class Pusher:
 
     @contextmanager
     def _contained(self) -> Iterator[None]:
-        """Log one warning of a fault of the plugin. Its text is left out: it may hold a secret."""
+        """Log one warning about an error of the plugin, without its text, which may contain a secret."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  whatever it is, the run goes on
@@ -131,6 +131,6 @@ class Pusher:
 
 
 def pusher_of(environ: Mapping[str, str], runs: Path) -> Pusher | None:
-    """Make the pusher that the environment variables ask for; None when nothing is pushed."""
+    """Make the pusher from environment variables; None if push is off."""
     settings = PushSettings.of(environ)
     return Pusher(settings, runs) if settings else None

@@ -1,4 +1,4 @@
-"""Rows in memory, made into batches and brought to the spool, as far as there is room."""
+"""Queues rows in memory, makes batches of them, and moves them to the spool while it has space."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from locust_kit.push.sender import BatchSender, PushRuntime
 from locust_kit.push.spool import Spool
 from locust_kit.texts import plural
 
-MOST_QUEUED = 50_000  # rows in memory, while the disk is slow; beyond that they are dropped, and counted
+MOST_QUEUED = 50_000  # rows in memory while the disk is slow; more rows are dropped and counted
 
 
 class RowQueue:
-    """The queue in memory, and the numbers of each run's batches; one greenlet at a time brings rows to the disk."""
+    """The queue in memory, and the batch numbers of each run; only one greenlet at a time writes rows to the disk."""
 
     def __init__(
         self, spool: Spool, sender: BatchSender, counts: PushCounts, spool_bytes: int, runtime: PushRuntime
@@ -36,7 +36,7 @@ class RowQueue:
 
     @property
     def queued(self) -> int:
-        """Return how many rows are in no batch yet."""
+        """Return how many rows are not in a batch yet."""
         return len(self._queue)
 
     @property
@@ -51,7 +51,7 @@ class RowQueue:
         self._drop(len(records) - room, "rows arrive faster than the disk writes them, so some are dropped")
 
     def spool(self, least: int = 1) -> None:
-        """Bring rows to the spool while there are at least so many of them. The first call also loads what is there."""
+        """Move rows to the spool while there are at least so many. The first call also loads the existing batches."""
         with self._lock:
             if not self._is_loaded:
                 self._is_loaded = True

@@ -1,4 +1,4 @@
-"""Sending the batches of the spool: in order, one at a time, with a decision after each answer when to try next."""
+"""Send the batches of the spool in order, one at a time; each answer decides when the next attempt is."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from locust_kit.push.pace import RetryPace
 from locust_kit.push.post import BatchFate, Post, PushAnswer
 from locust_kit.push.spool import Spool
 
-_LASTING = 3  # failed tries in a row that are worth a line: one alone is nothing to look after
+_LASTING = 3  # failed attempts in a row before a log line: a single one is not worth it
 
 
 @dataclass(frozen=True, slots=True)
 class PushRuntime:
-    """Clocks, chance and the disk's thread, passed in so that tests need not wait.
+    """Clocks, random numbers and the disk's thread, passed in so that tests need not wait.
 
     `clock` is monotonic, `wall` is since 1970, both in seconds; `random` is from 0 to 1.
     """
@@ -33,7 +33,7 @@ class PushRuntime:
 
 
 class BatchSender:
-    """The batches that wait, and when the first of them may be tried. `step` never sleeps: it returns how long to."""
+    """The waiting batches, and when the first may be sent. `step` never sleeps: it returns how long to sleep."""
 
     def __init__(self, spool: Spool, post: Post, counts: PushCounts, pace: RetryPace, runtime: PushRuntime) -> None:
         self._spool = spool
@@ -44,7 +44,7 @@ class BatchSender:
         self._waiting: deque[Spooled] = deque()
         self._failures = 0
         self._not_before = 0.0
-        self._pause_is_requested = False  # a run's end does not shorten such a pause
+        self._pause_is_requested = False  # the end of a run does not shorten such a pause
         self._hurry_until = 0.0
 
     @property
@@ -58,17 +58,17 @@ class BatchSender:
         return sum(batch.size for batch in self._waiting)
 
     def add(self, *batches: Spooled) -> None:
-        """Append batches to those that wait already."""
+        """Append batches to the waiting ones."""
         self._waiting.extend(batches)
 
     def hurry(self) -> None:
-        """Try again at once, and with the shortest pauses for some seconds: a run has ended."""
+        """At the end of a run, try again at once, and use the shortest pauses for some seconds."""
         self._hurry_until = self._runtime.clock() + self._pace.hurry
         if not self._pause_is_requested:
             self._not_before = 0.0
 
     def step(self) -> float | None:
-        """Try the first batch if it is time; return the seconds until the next step, None when nothing waits."""
+        """Send the first batch if it is time; return the seconds until the next step, None if no batch waits."""
         if not self._waiting:
             return None
         early = self._not_before - self._runtime.clock()

@@ -1,4 +1,4 @@
-"""Where failures are pushed to, from environment variables. An invalid URL or key is logged, and nothing is pushed."""
+"""The receiver of failures, from environment variables. An invalid URL or key is logged and turns push off."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VISIBLE = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True)
 class PushSettings:
-    """The receiver's URL and key, and how many bytes may wait on the disk."""
+    """The receiver's URL and key, and the size of the spool."""
 
     url: str
     key: str = field(repr=False)
@@ -27,12 +27,12 @@ class PushSettings:
 
     @property
     def host(self) -> str:
-        """Return host and port, the part of the URL that may be shown."""
+        """Return host and port: only this part of the URL may be shown."""
         return urlsplit(self.url).netloc
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> PushSettings | None:
-        """Read the settings from environment variables; None when nothing is pushed. Log why, if there is a URL."""
+        """Read the settings from environment variables; None if push is off. Log the reason if a URL is set."""
         url = environ.get("KIT_PUSH_URL", "")
         if not url:
             return None
@@ -50,10 +50,10 @@ class PushSettings:
 
 
 def _is_valid(url: str) -> bool:
-    """Return whether failures can be pushed to it. `requests` would send a user name in it in place of the key."""
+    """Return whether the URL can be used. `requests` would send its user name instead of the key."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # a port that is no number shows only when asked for
+        _ = parts.port  # an invalid port raises only when it is read
     except ValueError:
         return False
     is_http = parts.scheme in ("http", "https") and bool(parts.hostname)

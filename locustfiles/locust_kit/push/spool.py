@@ -1,6 +1,6 @@
 """The batches on the disk: `<runs>/<run id>/push/000001.json`, each the body of its request. Called off the event loop.
 
-A file is removed once the receiver has accepted it. What a master leaves behind, the next one finds.
+A file is deleted once the receiver has accepted it. The next master continues with the remaining files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FOLDER = "push"
 
 
 class Spool:
-    """The spool of all runs; `labels` of a run go along with each of its batches."""
+    """The spool of all runs; each batch contains the `labels` of its run."""
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
@@ -28,7 +28,7 @@ class Spool:
         return body(batch, self.labels.get(batch.run_id, {}), [record.document() for record in records])
 
     def write(self, batch: BatchId, content: bytes, rows: int) -> Spooled:
-        """Keep a batch. Raises OSError when the volume cannot be written."""
+        """Write a batch. Raises OSError if the volume cannot be written."""
         path = self._runs / batch.run_id / FOLDER / batch.file
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
@@ -38,7 +38,7 @@ class Spool:
         """Cut a batch of two rows or more in two, and remove it.
 
         Raises:
-            OSError, ValueError: its file cannot be read, or the halves not be written.
+            OSError, ValueError: its file cannot be read, or the halves cannot be written.
 
         """
         document = json.loads(whole.path.read_bytes())
@@ -51,10 +51,10 @@ class Spool:
         return halves[0], halves[1]
 
     def leftovers(self) -> tuple[list[Spooled], int]:
-        """Return the batches on the disk, in the order of sending, and how many other files were left alone.
+        """Return the batches on the disk in sending order, and how many other files were ignored.
 
-        Halves beside the batch that they were cut from are removed: the cutting broke off, and will be done again.
-        Raises OSError when the volume cannot be read.
+        Delete halves whose whole batch still exists: the cut was interrupted and is done again. Raises OSError if the
+        volume cannot be read.
         """
         paths: dict[BatchId, Path] = {}
         for path in self._runs.glob(f"*/{FOLDER}/*"):

@@ -162,7 +162,7 @@ def test_a_reporter_that_an_exception_ended_is_started_again_and_the_loss_is_kno
     two.start_run()
     (lost,) = until(lambda: two.reports()["refused"], "the lost report to be known")
     assert (lost["reason"], lost["count"], lost["changes_figures"]) == ("a report was lost on the way", 1, True)
-    assert "stats_reporter was ended by StopUser" in two.log("worker")
+    assert "stats_reporter ended with StopUser" in two.log("worker")
 
 
 @pytest.mark.parametrize("two", [MUTE.replace("{numbers}", "range(2, 1000)")], indirect=True)

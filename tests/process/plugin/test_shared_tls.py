@@ -220,11 +220,11 @@ def test_unset_and_empty_variables_are_the_defaults() -> None:
     ("name", "value", "said"),
     [
         ("SHARE_TLS", "yes", "KIT_SHARE_TLS is 'yes'; expected: 1 or 0"),
-        ("TLS_KEY", "a.key", "set KIT_TLS_CERT, too"),
-        ("PROXY", "socks5://secret@host:1080", "KIT_PROXY must be http://host:port"),
-        ("PROXY", "https://secret@host:3128", "KIT_PROXY must be http://host:port"),
-        ("PROXY", "http://secret@host:99999", "KIT_PROXY must be http://host:port"),
-        ("PROXY", "http://", "KIT_PROXY must be http://host:port"),
+        ("TLS_KEY", "a.key", "KIT_TLS_KEY is set without KIT_TLS_CERT"),
+        ("PROXY", "socks5://secret@host:1080", "KIT_PROXY is not valid; expected: http://host:port"),
+        ("PROXY", "https://secret@host:3128", "KIT_PROXY is not valid; expected: http://host:port"),
+        ("PROXY", "http://secret@host:99999", "KIT_PROXY is not valid; expected: http://host:port"),
+        ("PROXY", "http://", "KIT_PROXY is not valid; expected: http://host:port"),
     ],
 )
 def test_an_invalid_value_is_named_and_no_password_with_it(name: str, value: str, said: str) -> None:
