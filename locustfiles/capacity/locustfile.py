@@ -1,6 +1,6 @@
-"""One endpoint under ever more users, until more of them bring no more answers: what `make capacity` runs.
+"""The test of `make capacity`: it adds users to one endpoint until more users bring no more answers per second.
 
-`parameters.json` beside this file says which endpoint, up to how many users, and how long a step lasts.
+`parameters.json` beside this file sets the endpoint, the most users, and the length of a step.
 """
 
 import json
@@ -22,7 +22,7 @@ class Caller(FastHttpUser):
 
 
 class Doubling(LoadTestShape):
-    """1, 2, 4, 8 ... users; over when two steps in a row brought less than a tenth more answers a second."""
+    """1, 2, 4, 8 ... users; ends after two steps in a row that gain less than 10 % answers per second."""
 
     step = -1
     begun = requests = flat = 0
@@ -38,7 +38,7 @@ class Doubling(LoadTestShape):
         return users, max(1, users)
 
     def note(self, elapsed: float) -> None:
-        """A step is over: how many answers came a second, and whether that is more than before."""
+        """At the end of a step, calculate the answers per second and compare them with the step before."""
         requests = self.runner.stats.total.num_requests if self.runner else 0
         rate = (requests - self.requests) / max(1.0, elapsed - self.begun)
         if self.step > 0:

@@ -1,4 +1,4 @@
-"""Say nothing: Locust counts 4xx, 5xx, time-outs and connections that break as failures by itself."""
+"""Use Locust's own checks: it counts 4xx, 5xx, time-outs and broken connections as failures by itself."""
 
 from locust import HttpUser, between, task
 

@@ -1,4 +1,4 @@
-"""As fast as one user can: no waiting, one endpoint, and running statistics of its own every thousand requests."""
+"""Call one endpoint as fast as one user can, without waiting, and log statistics every thousand requests."""
 
 import logging
 import statistics

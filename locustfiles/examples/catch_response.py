@@ -1,4 +1,4 @@
-"""Say yourself what a success is: status, JSON, and what is in it."""
+"""Decide yourself which answers succeed: check the status, the JSON and its content."""
 
 from locust import HttpUser, between, task
 
@@ -30,4 +30,4 @@ class CarefulUser(HttpUser):
                 response.failure(error)  # an exception is classified by its type: invalid_content
                 return
             if not answer.get("success"):
-                response.failure(f"the API said no: {answer.get('error')}")
+                response.failure(f"the API refused: {answer.get('error')}")

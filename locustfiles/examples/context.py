@@ -1,4 +1,4 @@
-"""Pass along what you will want to know of a failure: it is in its row and in the examples of its group."""
+"""Pass along data about a request: the kit keeps it in the row of a failure and in the examples of its group."""
 
 from itertools import count
 

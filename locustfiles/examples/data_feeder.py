@@ -1,6 +1,6 @@
-"""Give each row of a table to one worker, and within it to one user at a time.
+"""Give each row of a table to one worker, and there to one user at a time.
 
-The master deals the rows out when a test starts. Without workers all rows are this process's own.
+The master sends the rows to the workers when a test starts. Without workers, this process uses all rows.
 """
 
 import csv
@@ -26,7 +26,7 @@ def listen(environment: Any, **_: Any) -> None:
 def take(msg: Any, **_: Any) -> None:
     rows.clear()
     rows.extend(msg.data)
-    logging.info("%d rows are ours", len(rows))
+    logging.info("this worker has %d rows", len(rows))
 
 
 @events.test_start.add_listener
@@ -51,7 +51,7 @@ class Customer(FastHttpUser):
     @task
     def sign_in(self) -> None:
         if not rows:
-            return  # all are taken
+            return  # other users have all rows
         row = rows.popleft()
         try:
             self.client.post("/echo/sign-in", name="/sign-in", json=row, context={"customer": row["name"]})

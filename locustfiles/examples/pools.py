@@ -1,6 +1,6 @@
-"""One pool of connections for all users of a worker, and time-outs that are a class's own.
+"""Share one pool of connections between all users of a worker, and set time-outs for a class.
 
-For every class at once, without a line in the file: make up POOL_SIZE=20 CONNECT_TIMEOUT=3 READ_TIMEOUT=10
+To set both for every class without changing the file: make up POOL_SIZE=20 CONNECT_TIMEOUT=3 READ_TIMEOUT=10
 """
 
 from geventhttpclient.client import HTTPClientPool
@@ -11,11 +11,11 @@ from urllib3 import PoolManager
 class Shared(HttpUser):
     host = "http://mock-target:8080"
     wait_time = between(0.5, 1.5)
-    pool_manager = PoolManager(maxsize=20, block=True)  # of the class: all its users take from it
+    pool_manager = PoolManager(maxsize=20, block=True)  # of the class: all its users share it
 
     @task
     def look(self) -> None:
-        self.client.get("/api/health", timeout=(3, 10))  # `self.client.timeout = 10` would do nothing
+        self.client.get("/api/health", timeout=(3, 10))  # `self.client.timeout = 10` has no effect
 
 
 class SharedFast(FastHttpUser):

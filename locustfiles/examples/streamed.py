@@ -1,4 +1,4 @@
-"""Read a large answer in pieces, so that a worker never holds the whole of it."""
+"""Read a large answer in pieces, so that a worker never keeps the whole answer in memory."""
 
 from locust import HttpUser, between, task
 
@@ -11,10 +11,10 @@ class Downloader(HttpUser):
 
     @task
     def download(self) -> None:
-        # The time that Locust counts ends with the headers: stream=True leaves the body to us.
+        # Locust's measured time ends with the headers: with stream=True the test reads the body itself.
         with self.client.get("/large-data?mb=5", name="/large-data", stream=True, catch_response=True) as response:
             if response.status_code != 200:
-                return  # a failure already, and without a body
+                return  # already a failure, without a body
             received = sum(len(piece) for piece in response.iter_content(PIECE_BYTES))
             if received != 5_000_000:
-                response.failure(f"{received} bytes came, not 5000000")
+                response.failure(f"{received} bytes received, expected: 5000000")

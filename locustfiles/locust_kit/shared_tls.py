@@ -1,8 +1,8 @@
 """One TLS context for all users of a process; Locust itself makes one for each user.
 
 A context with the public CA bundle needs about 850 kB. FastHttpUser makes one for each user. HttpUser makes one for
-each connection if verification is off. The plugin gives each client one context that verifies and one that does not. The
-test still chooses between them (FastHttpUser.insecure; HttpUser's `client.verify` and `verify=`).
+each connection if verification is off. The plugin gives each client one context that verifies and one that does not.
+The test still chooses between them (FastHttpUser.insecure; HttpUser's `client.verify` and `verify=`).
 
 The two clients do not share a context: urllib3 sets its own options and ALPN, and the kit must not change the handshake
 of a client.

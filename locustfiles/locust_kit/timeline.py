@@ -1,12 +1,16 @@
 """A run second by second in `timeline.ndjson`, one line of JSON for each: the base of the verdict and the charts.
 
-- Counts are since the run's start (or Locust's reset of its statistics), without requests after the end of the load.
-- Rates are Locust's rates of the last ten seconds.
-- `dispatched_users`: users that Locust gave to workers at its last ramp. This can be less than the requested
-  `target_users` if all classes have a fixed_count.
-- `workers_expected`: workers that the containers of the present workers should have, in `worker_hosts` containers.
-- `missing`: ids of workers that the master no longer expects.
-- `over_cpu`: workers with 90 % of a core or more, which Locust itself reports as too much.
+Counts are since the run's start (or Locust's reset of its statistics), without requests after the end of the load.
+Rates are Locust's rates of the last ten seconds. Other fields:
+
+    dispatched_users: users that Locust gave to workers at its last ramp; less than target_users, the requested
+        number, if all classes have a fixed_count.
+
+    workers_expected: workers that the containers of the present workers should have, in worker_hosts containers.
+
+    missing: ids of workers that the master no longer expects.
+
+    over_cpu: workers with 90 % of a core or more, which Locust itself reports as too much.
 """
 
 from __future__ import annotations

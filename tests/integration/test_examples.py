@@ -53,7 +53,7 @@ def test_an_example_runs_and_fails_only_as_it_means_to(examples: Stack, file: st
 def test_each_row_is_dealt_to_one_worker(examples: Stack) -> None:
     classes_of_a_run(examples, "data_feeder.py", 4)
     logs = [log_of(container) for container in examples.containers("locust-worker")]
-    assert sum("20 rows are ours" in log for log in logs) == WORKERS
+    assert sum("this worker has 20 rows" in log for log in logs) == WORKERS
 
 
 def test_every_example_is_tested() -> None:

@@ -1,1 +1,1 @@
-"""Failed requests: captured where they happen, classified, grouped, and brought to the master."""
+"""Failed requests: captured on the worker, classified, grouped, and reported to the master."""

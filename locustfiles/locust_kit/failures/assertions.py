@@ -1,4 +1,4 @@
-"""An `assert` without a text, of which `self.rest()` says only "Assertion failed": its line tells it from others."""
+"""Group an `assert` without a text by its line: `self.rest()` only reports "Assertion failed"."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from locust_kit import places
 from locust_kit.patches import Patches, change_each
 
 PLACE = "_locust_kit_place"
-"""The attribute of a failed response's error that holds file and line of the `assert`."""
+"""The attribute of a failed response's error with file and line of the `assert`."""
 
 
 def install() -> str:
-    """Note the line with the error. Returns one line that says what holds now."""
+    """Store the line with the error. Return one line that describes the result."""
     changes = {"HttpUser": lambda: _change(clients), "FastHttpUser": lambda: _change(fasthttp)}
     return change_each(changes, "an assert without a text is grouped by its line")
 

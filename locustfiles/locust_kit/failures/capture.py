@@ -1,7 +1,7 @@
-"""On a worker: every failure is counted where it happens, without I/O and without yielding.
+"""Count every failure on the worker where it happens, without I/O and without yielding.
 
-What the listener keeps is bounded: groups between two reports, rows of a second, and examples of each group. Texts are
-cleaned of secrets when a report is made, in the greenlet that sends it; nothing leaves this process before.
+The listener keeps a limited number of groups between two reports, of rows in a second, and of examples of each group.
+The greenlet that sends a report removes secrets from the texts. No text leaves this process before that.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from locust_kit.texts import LONGEST_NAME, OTHERS, attribute, safe
 MOST_GROUPS = 500  # between two reports, and as many more of `(others)` by endpoint
 RESERVOIR = 50
 MOST_CLEANED = 45_000
-"""How much a report may take to clean, counted as `Cleaner` does: about 15 ms of the 3 s between two reports."""
+"""How much cleaning a report may cost, in units of `Cleaner`: about 15 ms in the 3 s between two reports."""
 _FOR_GROUPS, _FOR_ROWS = 0.4, 0.75  # of it, until the groups are named; until the rows are clean
 _RECORD_COST = 60  # of a record beyond its texts
 _TASK = "TASK"
@@ -40,14 +40,14 @@ _MOST_STATUS = 999
 
 _IN_FULL = -1
 _LIBRARY_FRAME = re.compile(r"(?<!\S)/\S*/site-packages/\S+ in \w+, ")
-_EVERY = 8  # so many failures of a group are looked at for one example, beyond the rows that a second has in full
+_EVERY = 8  # above the full rows of a second, one of so many failures of a group becomes an example
 
 Example = tuple[Record | tuple[Any, ...], Any, bytes]
-"""A record, or what it is made of; the headers of its answer; the first of the body."""
+"""A record or its parts; the headers of its answer; the first part of the body."""
 
 
 class _GroupCount:
-    """A group's failures since the last report; its examples are the first and the latest."""
+    """The failures of a group since the last report; its examples are the first and the latest one."""
 
     __slots__ = ("beginning", "count", "first", "last", "latest")
 
@@ -63,7 +63,7 @@ class _GroupCount:
             self.latest.append(example)
 
     def examples(self) -> Iterator[Record]:
-        """Make the records only now: most noted examples have been replaced by later ones. The latest is the second."""
+        """Make the records only now: later examples have replaced most of them. The latest example is the second."""
         for noted, headers, body in (self.beginning, *reversed(self.latest)) if self.beginning else ():
             record = noted if isinstance(noted, Record) else Record(*noted)
             if isinstance(headers, Mapping):
@@ -98,7 +98,7 @@ class Capture:
         url: str | None = None,
         **_: Any,
     ) -> None:
-        """Count a request that failed, its length cleaned before; of a good one nothing is kept."""
+        """Count a failed request, whose length is already clean; keep nothing of a successful one."""
         if exception is None:
             return
         status = _status_of(response)
@@ -113,7 +113,7 @@ class Capture:
         place = self._place(at)
         if place is None and counted.count > LATEST and counted.count % _EVERY:
             return
-        fields: tuple[Any, ...] = (  # in the order of Record's: by name it would cost as much as a record
+        fields: tuple[Any, ...] = (  # in the order of Record's fields: names would cost as much as a record
             at,
             _user_class(),
             method,
@@ -129,7 +129,7 @@ class Capture:
             "",
             1.0,
             plain(context) if context else {},
-            {},  # headers and body of the few that stay are read when they are reported
+            {},  # headers and body are read at the report, only for the examples that stay
             "",
             trace_of(response),
         )
@@ -138,7 +138,7 @@ class Capture:
         counted.exemplify((noted, attribute(response, "headers"), body))
 
     def on_user_error(self, user_instance: Any, exception: BaseException, tb: Any = None, **_: Any) -> None:
-        """Count an exception in a task, which is no request to Locust; it passes the task set as the user."""
+        """Count an exception in a task, which is not a request for Locust; Locust passes the task set as the user."""
         user_class = type(attribute(user_instance, "user", user_instance)).__name__
         record = Record(
             at=self._clock(),
@@ -161,7 +161,7 @@ class Capture:
             self._keep(record, place)
 
     def _count(self, at: float, method: str, name: str, kind: FailureClass, detail: str, message: str) -> _GroupCount:
-        """Count a failure in its group, which is made if it is new and there is room for it."""
+        """Count a failure in its group; make the group if it is new and there is space."""
         text = self.masker.masked(message, at) if self._settings.level >= Level.GROUPS else ""
         key = GroupKey(method, name, kind, detail, OTHERS if text is None else text)
         if (counted := self._groups.get(key)) is None:
@@ -178,7 +178,7 @@ class Capture:
         return counted
 
     def _place(self, at: float) -> int | None:
-        """Return where the row of a failure goes: among the full rows, to a place in the sample, or nowhere (None)."""
+        """Return the place of a failure's row: among the full rows, an index in the sample, or no place (None)."""
         second = int(at)
         if second != self._second:
             self._second, self._in_second = second, 0
@@ -205,10 +205,10 @@ class Capture:
         return record
 
     def report(self, pause: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """Return what came since the last report, for the wire, and drop it here: from now on the master keeps it.
+        """Return the failures since the last report in the wire format, and delete them here: the master keeps them.
 
-        Only so much is cleaned, of whatever is to be had: a large group's name goes before a small one's, which is
-        counted in `(others)` then; of rows and of examples a sample remains. `pause` is called between any two texts.
+        Cleaning has a limit: names of large groups come first, and small groups may count in `(others)`; rows and
+        examples may become a sample. `pause` is called between any two texts.
         """
         groups, self._groups = self._groups, {}
         rows, self._rows = self._rows, []
@@ -225,7 +225,7 @@ class Capture:
             counts[name] = [count + group.count, min(first, group.first), max(last, group.last)]
         cleaned_rows = self._sampled([*rows, *sample], limit - MOST_CLEANED * (1 - _FOR_ROWS), pause)
         examples = list(self._examples(groups, names, limit, pause))
-        while groups:  # many answers hang on them: to let go of all at once takes long, too
+        while groups:  # they hold many answers: to free all at once would also take long
             groups.popitem()
             pause()
         return {
@@ -237,7 +237,7 @@ class Capture:
     def _names(
         self, groups: Mapping[GroupKey, _GroupCount], limit: float, pause: Callable[[], None]
     ) -> dict[GroupKey, GroupKey]:
-        """Return by its key what each group is called without secrets; the largest first, the rest in `(others)`."""
+        """Return the name without secrets of each group, by its key; the largest first, the rest in `(others)`."""
         names = {}
         for key in sorted(groups, key=lambda key: -groups[key].count):
             pause()
@@ -246,7 +246,7 @@ class Capture:
         return names
 
     def _sampled(self, records: list[Record], limit: float, pause: Callable[[], None]) -> list[list[Any]]:
-        """Return rows for the wire; a random choice of them that stands for all where there are too many."""
+        """Return rows in the wire format; if there are too many, a random sample that represents all."""
         places = list(range(len(records)))
         random.shuffle(places)
         cleaned: dict[int, Record] = {}
@@ -268,7 +268,7 @@ class Capture:
         limit: float,
         pause: Callable[[], None],
     ) -> Iterator[list[Any]]:
-        """Yield the first example of each group, then their latest, in an order that another report does not have."""
+        """Yield the first example of each group, then the latest, in an order that changes from report to report."""
         waiting = [(names[key], group.examples()) for key, group in groups.items()]
         random.shuffle(waiting)
         while waiting:
@@ -300,7 +300,7 @@ class Capture:
 
 
 def _cleaned_pairs(pairs: Mapping[str, str], clean: Cleaner) -> dict[str, str]:
-    """Clean values together with their names, as a header line is."""
+    """Clean values together with their names, like a header line."""
     cleaned = {}
     for name, value in pairs.items():
         line = clean(f"{name}: {value}")
@@ -315,9 +315,9 @@ def _status_of(response: Any) -> int:
 
 
 def _said(error: BaseException) -> str:
-    """Return what an error says; its type where that is nothing, and its line where only that tells it from others.
+    """Return an error's text; its type if the text is empty, and its line if nothing else identifies it.
 
-    Of the frames that Locust's `rest()` names, those of the user's code stay.
+    Locust's `rest()` adds frames to the text; only frames of the user's code stay.
     """
     text, place = safe(error, 2 * LONGEST), attribute(error, PLACE, "")
     if "/site-packages/" in text:
@@ -326,7 +326,7 @@ def _said(error: BaseException) -> str:
 
 
 def _class_of(error: BaseException, status: int) -> Classification:
-    """Classify a failure; as `other` when the exception cannot be inspected."""
+    """Classify a failure; as `other` if the exception cannot be inspected."""
     try:
         found = classify(error, status)
         if type(found.detail) is str and found.detail.isascii() and len(found.detail) <= LONGEST:  # nearly all
@@ -337,7 +337,7 @@ def _class_of(error: BaseException, status: int) -> Classification:
 
 
 def _body_of(response: Any) -> bytes:
-    """Return the part of the answer's body that was read already. Reads nothing itself."""
+    """Return the part of the answer's body that is already read. Reads nothing itself."""
     for name in ("_content", "_cached_content"):
         body = attribute(response, name)
         if isinstance(body, bytes):
@@ -346,7 +346,7 @@ def _body_of(response: Any) -> bytes:
 
 
 def _user_class() -> str:
-    """Return the class of the user whose greenlet this is: Locust starts each with the user as its only argument."""
+    """Return the class of this greenlet's user: Locust starts a greenlet with the user as its only argument."""
     arguments = attribute(gevent.getcurrent(), "args")
     user = arguments[0] if arguments and isinstance(arguments, tuple) else None
     return type(user).__name__ if isinstance(user, User) else ""

@@ -1,7 +1,7 @@
-"""From an exception and a status code to a class of failure: by type, errno and place, never by words in a message.
+"""Classify a failure from its exception and status code: by type, errno and place, never by words in a message.
 
-Clients wrap what the system said: requests wraps urllib3's errors, those wrap the socket's; geventhttpclient keeps the
-cause as the context. So the whole chain is looked at, and what the system itself said (an errno) is worth most.
+Clients wrap the system's errors: requests wraps urllib3's errors, which wrap the socket's errors. geventhttpclient
+keeps the cause as the context. So the whole chain is checked, and the system's own error number (errno) counts most.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _BY_ERRNO: dict[int, FailureClass] = {
     errno.ENOMEM: FailureClass.GENERATOR,
     errno.EAGAIN: FailureClass.GENERATOR,
 }
-# The first that fits, from the outermost exception of the chain inwards.
+# The first match counts, from the outermost exception of the chain inwards.
 _BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], FailureClass], ...] = (
     ((requests.exceptions.TooManyRedirects,), FailureClass.REDIRECT_LOOP),
     ((requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError), FailureClass.CONNECTION_TIMEOUT),
@@ -64,14 +64,14 @@ _BY_TYPE: tuple[tuple[tuple[type[BaseException], ...], FailureClass], ...] = (
     ((http.client.IncompleteRead, requests.exceptions.ChunkedEncodingError), FailureClass.INCOMPLETE_RESPONSE),
     ((http.client.HTTPException, urllib3.exceptions.ProtocolError), FailureClass.INVALID_CONTENT),
 )
-# Without an errno: asyncio, aiohttp and clients for websockets raise them so.
+# Without an errno: asyncio, aiohttp and websocket clients raise these.
 _BY_CONNECTION: tuple[tuple[type[OSError], FailureClass], ...] = (
     (ConnectionRefusedError, FailureClass.CONNECTION_REFUSED),
     (ConnectionResetError, FailureClass.CONNECTION_RESET),
     (ConnectionAbortedError, FailureClass.CONNECTION_RESET),
     (BrokenPipeError, FailureClass.CONNECTION_RESET),
 )
-# Of clients that are not in the image: a test's own requirements bring them.
+# Of clients that are not in the image: a test's own requirements install them.
 _BY_NAME: dict[str, FailureClass] = {
     "aiohttp.ServerDisconnectedError": FailureClass.CONNECTION_RESET,
     "aiohttp.ConnectionTimeoutError": FailureClass.CONNECTION_TIMEOUT,
@@ -86,14 +86,14 @@ _BY_NAME: dict[str, FailureClass] = {
     "websocket.WebSocketAddressException": FailureClass.DNS,
     "websockets.ConnectionClosedError": FailureClass.CONNECTION_RESET,
 }
-# The first that fits anywhere in the chain, before what wraps it is looked at.
+# The first match anywhere in the chain counts, before the exceptions that wrap it.
 _INNERMOST = (
     urllib3.exceptions.InvalidChunkLength,
     urllib3.exceptions.InvalidHeader,
     ssl.SSLCertVerificationError,
     zlib.error,
 )
-# What the clients of the two HTTP users name by types of their own has one detail: what both of them know.
+# The two HTTP clients have different types for these; the detail is one that both clients know.
 _CLOSED, _STATUS_LINE, _LENGTH, _CHUNK_SIZE = "closed", "status line", "Content-Length", "chunk size"
 _DETAILS: dict[type[BaseException], str] = {
     requests.exceptions.TooManyRedirects: "",
@@ -121,14 +121,14 @@ class Classification(NamedTuple):
 
 _MOST_KNOWN = 512
 _KNOWN: dict[tuple[type[BaseException], int | None, int], Classification] = {}
-"""By type, errno and status, which is all there is to an exception that wraps no other: most failures are of these."""
+"""A cache by type, errno and status for exceptions that wrap no other exception: most failures are of this kind."""
 
 
 def classify(exception: BaseException, status: int) -> Classification:
     """Classify a failed request.
 
     Args:
-        exception: what the client reported.
+        exception: the exception that the client reported.
         status: the response's status code; 0 without a response.
 
     """
@@ -146,10 +146,10 @@ def classify(exception: BaseException, status: int) -> Classification:
 
 
 def _stands_alone(exception: BaseException) -> bool:
-    """Return whether it wraps no other. Never true of a bare time-out, which its traceback classifies."""
+    """Return whether it wraps no other exception. False for a bare time-out, which its traceback classifies."""
     if exception.__cause__ is not None or exception.__context__ is not None or type(exception) is TimeoutError:
         return False
-    if isinstance(exception, BaseExceptionGroup | HTTPParseError):  # whose members, or number, tell more than its type
+    if isinstance(exception, BaseExceptionGroup | HTTPParseError):  # its members or number are more precise
         return False
     for arg in exception.args:
         if isinstance(arg, BaseException):
@@ -174,7 +174,7 @@ def _of_chain(chain: list[BaseException], status: int) -> Classification:
 
 
 def _causes(exception: BaseException) -> Iterator[BaseException]:
-    """Yield the exception and what it wraps, in whichever way its library does that, the outermost first."""
+    """Yield the exception and the exceptions that it wraps in any way, the outermost first."""
     waiting: list[BaseException] = [exception]
     seen: set[int] = set()
     while waiting and len(seen) < _MOST_CAUSES:
@@ -201,7 +201,7 @@ def _by_system(chain: list[BaseException]) -> Classification | None:
                 FailureClass.GENERATOR if temporary else FailureClass.DNS, _name_of_lookup(link.errno)
             )
     for link in chain:
-        if isinstance(link, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # under TLS, a hang-up has no errno
+        if isinstance(link, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # under TLS, a closed connection has no errno
             return Classification(FailureClass.CONNECTION_RESET, type(link).__name__)
         if isinstance(link, OSError) and not isinstance(link, ssl.SSLError) and link.errno in _BY_ERRNO:
             return Classification(_BY_ERRNO[link.errno], errno.errorcode[link.errno])
@@ -220,7 +220,7 @@ _LOOK_UPS = ("EAI_AGAIN", "EAI_NONAME", "EAI_NODATA", "EAI_FAIL", "EAI_FAMILY", 
 
 
 def _by_timeout(chain: list[BaseException]) -> Classification | None:
-    """Classify a bare time-out by the place it came from: it says nothing of its kind itself."""
+    """Classify a bare time-out by the place that raised it: its type does not show the kind."""
     for link in chain:
         if type(link) is TimeoutError:
             kind = FailureClass.CONNECTION_TIMEOUT if _was_connecting(link) else FailureClass.READ_TIMEOUT
@@ -265,9 +265,9 @@ def _by_name(link: BaseException) -> Classification | None:
 
 
 def _of_parser(error: HTTPParseError, chain: list[BaseException], status: int) -> Classification:
-    """Tell an answer that is no HTTP from one that was cut off: the parser has one type for both, and a number.
+    """Separate an answer that is not HTTP from one that was cut off: the parser uses one type with a number for both.
 
-    Without a number the connection was closed: in an answer, or before one began.
+    Without a number, the connection was closed: during an answer, or before it began.
     """
     number = error.args[1] if len(error.args) > 1 else None
     began = status or number == _CUT_HEAD or any(isinstance(link, LocustBadStatusCode) for link in chain)
@@ -279,7 +279,7 @@ def _of_parser(error: HTTPParseError, chain: list[BaseException], status: int) -
 
 
 def came_from_redirect(error: BaseException) -> bool:
-    """Return whether requests raised it for the address that an answer redirects to."""
+    """Return whether requests raised it because of the address of a redirect."""
     if not isinstance(error, ValueError):  # as InvalidSchema and InvalidURL are
         return False
     place = error.__traceback__
@@ -291,7 +291,7 @@ def came_from_redirect(error: BaseException) -> bool:
 
 
 def _name(kind: type[BaseException]) -> str:
-    """Return a type's name, with its module where the name alone says nothing (zlib.error)."""
+    """Return a type's name, with its module if the name alone is too general (zlib.error)."""
     return kind.__name__ if kind.__name__ != "error" else f"{kind.__module__}.error"
 
 

@@ -1,9 +1,9 @@
-"""What is kept of a run on disk, in its folder, written off the event loop.
+"""The files of a run's failures in its folder, written outside the event loop.
 
-- `failures.ndjson`: a line for each row, in the order of arrival;
+- `failures.ndjson`: one line for each row, in the order of arrival;
 - `failure_analysis.csv`: the same rows for a spreadsheet;
-- `failure_groups.json`: the groups with counts, share, first and last seen, examples; rewritten whole;
-- `performance.json`: how long requests took; rewritten whole.
+- `failure_groups.json`: the groups with count, share, first and last time, examples; rewritten as a whole;
+- `performance.json`: how long requests took; rewritten as a whole.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def append(folder: Path, records: Sequence[Record]) -> None:
-    """Write rows at the end of both files. Raises OSError when the volume cannot be written."""
+    """Append rows to both files. Raises OSError if the volume cannot be written."""
     with (folder / ROWS).open("a", encoding="utf-8", errors="replace") as file:
         file.writelines(strict_json.dumps(record.document(), ensure_ascii=False) + "\n" for record in records)
     table = folder / TABLE
@@ -49,7 +49,7 @@ def append(folder: Path, records: Sequence[Record]) -> None:
 
 
 def table_row(record: Record) -> list[str]:
-    """Return a record as a row of the table; no cell is a formula to a spreadsheet."""
+    """Return a record as a row of the table; no cell is a formula for a spreadsheet."""
     cells = (
         rfc3339(record.at),
         record.method,
@@ -69,5 +69,5 @@ def table_row(record: Record) -> list[str]:
 
 
 def plain_cell(text: str) -> str:
-    """Return a text that a spreadsheet takes for a text."""
+    """Return a text that a spreadsheet shows as a text, not as a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text

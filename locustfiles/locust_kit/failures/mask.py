@@ -1,7 +1,7 @@
-"""A message without what differs from one request to the next, so that the same failure is one group.
+"""Mask the parts of a message that differ from request to request, so that equal failures form one group.
 
-Numbers, ids, addresses, times and URLs go. Words stay, also those with a digit in them (`checkout-eu1`, `3DS`), and so
-do the places in code (`rest.py:12`) and the codes (`error 1001`) that tell failures apart. A text is looked at word by
+Numbers, ids, addresses, times and URLs are masked. Words stay, also words with a digit in them (`checkout-eu1`, `3DS`).
+Places in code (`rest.py:12`) and codes (`error 1001`) stay too, because they separate failures. Masking works word by
 word: most words are known from other messages, and no pattern runs over a whole text.
 """
 
@@ -16,7 +16,7 @@ _LOOKED_AT = 400  # of what it becomes: some of that is put together
 _KEPT_MESSAGES, _KEPT_WORDS, _LONGEST_WORD = 2048, 8192, 64
 _TEXT_COST, _WORD_COST, _NEW_WORD_COST, _CHARACTER_COST = 2.0, 0.3, 7.0, 0.03  # a unit is about a microsecond
 _EACH_FAILURE, _EACH_SECOND, _MOST_SAVED = 5.0, 4_000.0, 20_000.0  # of these units
-_LONGEST_PIECE = 128  # beyond, only numbers are looked for: no pattern may become slow
+_LONGEST_PIECE = 128  # in longer texts only numbers are masked: no pattern may become slow
 
 _HEX = "[0-9a-fA-F]"
 _CLOCK = r"\d{1,2}:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+\-]\d\d:?\d\d)?"
@@ -78,13 +78,13 @@ _DAYS = re.compile(
     rf"(?:<n>[ \-]{_MONTH}|{_MONTH} <n>),?(?:[ \-]<n>)?,?(?: <time>| <n>:<n>)?(?: (?:GMT|UTC|[+\-]<n>))?(?: <n>)?"
 )
 _TIMES = re.compile(r"<time>(?:[ T,]{1,2}<(?:time|n)>|,<n>)+")
-_SEPARATED = 2  # what re.split gives for each piece: itself, and what stands behind it
+_SEPARATED = 2  # items of re.split for each piece: the piece, and the part after it
 
 
 class Masker:
-    """Masks texts, each new one only while there is time for it: a failure takes no longer for what its text is.
+    """Masks texts. It masks a new text only while there is time left, so that no text makes a failure expensive.
 
-    Time is counted by words, so that a test can hold it. Each failure adds to it, and each second, up to a limit.
+    Time is counted in words, so that a test can check it. Each failure and each second add time, up to a limit.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Masker:
         self._saved, self._at = _MOST_SAVED, 0.0
 
     def masked(self, text: str, at: float) -> str | None:
-        """Return a text masked; None where there is no time left for it. `at` is the time in seconds."""
+        """Return a text masked; None if no time is left for it. `at` is the time in seconds."""
         if (known := self._known.get(text)) is not None:
             return known
         self._saved = min(_MOST_SAVED, self._saved + _EACH_FAILURE + _EACH_SECOND * max(0.0, at - self._at))
@@ -121,7 +121,7 @@ def masked(text: str) -> str:
     for place, word in enumerate(words):
         masked_words.append(without := _in_place(words, place, word))
         length += len(without) + 1
-        if length > _LOOKED_AT:  # what comes after it is cut off
+        if length > _LOOKED_AT:  # the rest is cut off
             break
     line = " ".join(masked_words)
     if "<n>" in line:
@@ -132,7 +132,7 @@ def masked(text: str) -> str:
 
 
 def _in_place(words: list[str], place: int, word: str) -> str:
-    """Return a word masked, with regard to the words around it."""
+    """Return a word masked; the words around it count."""
     if word.isalpha():
         return word
     if word.isdecimal():
@@ -157,7 +157,7 @@ def _in_place(words: list[str], place: int, word: str) -> str:
 
 @lru_cache(maxsize=_KEPT_WORDS)
 def _masked_word(word: str) -> tuple[str, bool]:
-    """Return a text without blanks masked, and whether there was a digit in it."""
+    """Return a text without spaces masked, and whether it contained a digit."""
     if "://" in word and len(parts := _URL.split(word)) > 1:
         return "".join(["<url>" if place % 2 else _masked_word(part)[0] for place, part in enumerate(parts)]), True
     if not _DIGIT.search(word):
@@ -178,14 +178,14 @@ def _masked_pieces(word: str) -> str:
 
 
 def _named(name: str, value: str) -> str:
-    """Return what stands behind a name: a short id, or a code that stays; "" for anything else."""
+    """Return the part after a name: a short id, or a code that stays; "" for anything else."""
     if name.lower() in _CODE_NAMES and _SHORT_NUMBER.fullmatch(value):
         return value
     return "<id>" if name and _ID_NAME.fullmatch(name) and _DIGIT.search(value) else ""
 
 
 def _masked_piece(piece: str) -> str:
-    """Return what stands between two signs masked: a time, an address, an id, or words and numbers."""
+    """Return the part between two signs masked: a time, an address, an id, or words and numbers."""
     core = piece.strip(".-").rstrip(":")
     if not core or len(core) > _LONGEST_PIECE:
         return _NUMBER.sub("<n>", piece)
@@ -206,7 +206,7 @@ def _masked_piece(piece: str) -> str:
 
 
 def _of_token(match: re.Match[str]) -> str:
-    """Return a run of letters and digits, with or without hyphens, with its ids and numbers masked."""
+    """Return a sequence of letters, digits and hyphens with its ids and numbers masked."""
     token = match[0]
     if token.isdigit():
         return "<n>"
@@ -216,7 +216,7 @@ def _of_token(match: re.Match[str]) -> str:
     mixed = [place for place in range(0, len(parts), _SEPARATED) if _is_mixed(parts[place])]
     for place in mixed:
         if _is_id(parts[place]) or len(mixed) > 1 or (len(parts) == 1 and _begins_with_a_number(token)):
-            return "".join(parts[:place]) + "<id>"  # what follows a random part is random, too
+            return "".join(parts[:place]) + "<id>"  # a part after a random part is random, too
     return "".join([part if _WORD.fullmatch(part) else _NUMBER.sub("<n>", part) for part in parts])
 
 
@@ -226,19 +226,19 @@ def _is_mixed(part: str) -> bool:
 
 
 def _begins_with_a_number(token: str) -> bool:
-    """Return whether a token is a number with letters behind it that is no word: 12A and 7f9, not 3DS or 4xx."""
+    """Return whether a token is a number followed by letters and not a word: 12A and 7f9, not 3DS or 4xx."""
     return token[0].isdigit() and token not in _NUMBER_WORDS and not _QUANTITY.match(token)
 
 
 def _has_number(token: str) -> bool:
-    """Return whether a part of a constant is a number or an id: INV-2024117 and AB12-CD34 are no names."""
+    """Return whether a part of a constant is a number or an id, as in INV-2024117 and AB12-CD34."""
     parts = re.split(r"[_\-]", token)
     is_number = "-" in token and sum(map(_is_mixed, parts)) > 1
     return is_number or _MUCH.search(token) is not None or any(map(_is_id, parts))
 
 
 def _is_id(part: str) -> bool:
-    """Return whether letters and digits, or large and small letters, alternate as they do in no word."""
+    """Return whether letters and digits, or upper and lower case, alternate as in no word."""
     length, digits = len(part), len(_DIGIT.findall(part))
     if length < 6 or not 0 < digits < length or _WORD.fullmatch(part):
         return False

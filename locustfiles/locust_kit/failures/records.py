@@ -20,7 +20,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.
 
 
 class GroupKey(NamedTuple):
-    """What makes two failures the same. `message` is masked."""
+    """The key of a group: two failures with the same key are equal. `message` is masked."""
 
     method: str
     name: str
@@ -33,7 +33,7 @@ class GroupKey(NamedTuple):
 class Record:
     """One failed request. `at` is seconds since 1970, `response_ms` Locust's own figure.
 
-    `represents` is how many failures this row stands for: 1, or more in a second that had more than are kept.
+    `represents` is the number of failures that this row represents: 1, or more if not all rows of a second are kept.
     """
 
     at: float
@@ -56,9 +56,9 @@ class Record:
     trace_id: str = ""
 
     def document(self) -> dict[str, Any]:
-        """Return the record as a line of failures.ndjson; empty fields are left out."""
+        """Return the record as a line of failures.ndjson, without empty fields."""
         whole = asdict(self)
-        whole["class"] = whole.pop("kind")  # its name in all documents, which no attribute can have
+        whole["class"] = whole.pop("kind")  # its name in all documents; it cannot be the name of an attribute
         whole["trace_url"] = trace_url(self.trace_id)
         filled = {name: value for name, value in whole.items() if value not in ("", {}, 1.0)}
         return {**filled, "at": rfc3339(self.at), "response_ms": round(self.response_ms, 1)}
@@ -66,7 +66,7 @@ class Record:
 
 @dataclass(slots=True)
 class FailureGroup:
-    """How often a failure came, when first and last, from which workers, and examples of it."""
+    """The count, first and last time, workers and examples of equal failures."""
 
     count: int = 0
     first: float = 0.0
@@ -81,12 +81,12 @@ class FailureGroup:
         self.count += count
 
     def exemplify(self, record: Record) -> None:
-        """Keep a record as an example: the first of them and the latest three, from whichever worker they came."""
+        """Keep a record as an example: the first one and the latest three, from any worker."""
         first, *later = sorted([*self.examples, record], key=lambda example: example.at)
         self.examples = [first, *later[-LATEST:]]
 
     def document(self, key: GroupKey, total: int) -> dict[str, Any]:
-        """Return the group as the documents hold it; its share is of `total`."""
+        """Return the group for documents; its share is of `total`."""
         return {
             "method": key.method,
             "name": key.name,
@@ -103,14 +103,14 @@ class FailureGroup:
 
 
 def trace_of(response: Any) -> str:
-    """Return the id of the trace that the target was told of (W3C traceparent); "" without one."""
+    """Return the trace id that the request sent to the target (W3C traceparent); "" without one."""
     headers = attribute(attribute(response, "request"), "headers")
     sent = _TRACEPARENT.fullmatch(str(headers.get("traceparent"))) if isinstance(headers, Mapping) else None
     return sent[1] if sent else ""
 
 
 def trace_url(trace_id: str) -> str:
-    """Return where a trace is shown, by TRACE_URL; "" where that is not set, or the id is none."""
+    """Return the address of a trace, from TRACE_URL; "" if TRACE_URL or the id is empty."""
     return os.environ.get("KIT_TRACE_URL", "").replace("{trace_id}", trace_id) if _TRACE_ID.fullmatch(trace_id) else ""
 
 
@@ -120,10 +120,10 @@ def rfc3339(seconds: float) -> str:
 
 
 def record_of(row: list[Any]) -> Record:
-    """Read a record that came over the wire.
+    """Read a record in the wire format.
 
     Raises:
-        TypeError, ValueError: the row has another form.
+        TypeError, ValueError: the row has an unexpected form.
 
     """
     record = Record(*row)
@@ -132,12 +132,12 @@ def record_of(row: list[Any]) -> Record:
 
 
 def wire(record: Record) -> list[Any]:
-    """Return a record for the wire."""
+    """Return a record in the wire format."""
     return [getattr(record, name) for name in Record.__slots__]
 
 
 def plain(context: Mapping[Any, Any] | None, most: int = 16, longest: int = 200) -> dict[str, str]:
-    """Return what a user passed along with a request, as text of bounded size."""
+    """Return the context of a request as a text of limited size."""
     if not isinstance(context, Mapping):
         return {}
     try:

@@ -1,7 +1,7 @@
-"""A redirect that cannot be followed is a failed request.
+"""Count a redirect that cannot be followed as a failed request.
 
-requests raises for one (`ftp:`, `javascript:`, an invalid address), and Locust lets that pass: the task ends, and no
-request is counted for an answer that the target gave. FastHttpUser counts it.
+For such a redirect (`ftp:`, `javascript:`, an invalid address) requests raises, and Locust does not catch it. The task
+ends, and Locust counts no request although the target answered. FastHttpUser counts it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from locust_kit.patches import Patches, change_each
 
 
 def install() -> str:
-    """Let HttpUser count it as a failed request. Returns one line that says what holds now."""
+    """Let HttpUser count it as a failed request. Return one line that describes the result."""
     return change_each({"HttpUser": _change}, "a redirect that cannot be followed counts as a failed request")
 
 

@@ -1,4 +1,4 @@
-"""How much of each failure is kept, from environment variables. An invalid value counts as the default."""
+"""How much the plugin keeps of each failure, from environment variables. An invalid value counts as the default."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from locust_kit import env
 from locust_kit.redaction import Redactor, rules
 
 _EACH_TEXT = 20
-_MARKS = '"<'  # of JSON and of HTML, which take twice the time of prose
+_MARKS = '"<'  # in JSON and HTML, which take twice the time of prose
 
 
 class Level(IntEnum):
-    """What is kept: counts of classes; groups; examples of each group; rows of single requests."""
+    """The level of detail: counts of classes; groups; examples of each group; rows of single requests."""
 
     COUNTS = 0
     GROUPS = 1
@@ -24,12 +24,12 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class CaptureSettings:
-    """What is kept, and how much of it.
+    """How much the plugin keeps.
 
     Attributes:
-        level: what is kept.
-        records_per_second: full rows a second and worker; beyond that, a sample of the second.
-        body_bytes: how much of an example's body.
+        level: the level of detail.
+        records_per_second: full rows per second and worker; above it, a sample of the second.
+        body_bytes: how much it keeps of an example's body.
 
     """
 
@@ -47,16 +47,16 @@ class CaptureSettings:
 
 
 def redactor(environ: Mapping[str, str]) -> Redactor:
-    """Make what removes secrets, from the kit's rules and what the environment adds to them."""
+    """Make the redactor from the kit's rules and the names that the environment adds."""
     names = [name for name in environ.get("KIT_REDACT", "").replace(",", " ").split() if name]
     keep_last = env.value(environ, "KIT_REDACT_KEEP_LAST", env.whole, 0)
     return Redactor(by=rules().with_names(names), keep_last=keep_last)
 
 
 class Cleaner:
-    """Takes secrets out of texts, and remembers what it made of the last ones. It can learn values that are secret.
+    """Removes secrets from texts, and caches the latest results. It can learn values that are secret.
 
-    `spent` is how much that took: its unit is what a character of prose takes, a third of a microsecond.
+    `spent` is the cost so far. Its unit is the cost of one character of prose, a third of a microsecond.
     """
 
     def __init__(self, environ: Mapping[str, str], remembered: int) -> None:
@@ -75,7 +75,7 @@ class Cleaner:
         return cleaned
 
     def know(self, secrets: frozenset[str]) -> None:
-        """Take these values for secret from now on, and no others."""
+        """Treat exactly these values as secret from now on."""
         if secrets != self._redactor.known:
             self._redactor = replace(self._redactor, known=secrets)
             self._known.clear()

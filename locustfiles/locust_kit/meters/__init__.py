@@ -1,11 +1,11 @@
-"""What a process with users measures of its own load, beyond what Locust counts.
+"""Meters: what a process with users measures of its own load, in addition to Locust's counts.
 
-Each meter counts from the run's start on. A worker reports the counts so far, so a report that is lost loses nothing,
-and the last report of a worker that died still holds. The master keeps the newest document of each worker for the run
-under way, and merges them into `end.json` (`meters`), the status document and each second of the timeline.
+Each meter counts from the start of the run. A worker reports the counts so far, so a lost report loses nothing, and the
+last report of a worker that died is still valid. The master keeps the newest document of each worker for the current
+run. It merges them into `end.json` (`meters`), the status document and each second of the timeline.
 
-A meter's document is plain JSON: counts, seconds, names; no figure is negative. A class may name in `never_falls` those
-figures of a document that only grow: the master refuses a report in which one fell.
+A meter's document is plain JSON: counts, seconds, names; no figure is negative. `never_falls` of a class names the
+figures that only grow: the master refuses a report in which one of them decreased.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ Document = dict[str, Any]
 ByWorker = Mapping[str, Document]
 
 RUN_FIELD, LABELS_FIELD = "kit_run_id", "kit_run_labels"
-"""The options by which the master tells its workers which run begins: Locust sends its options with the users."""
+"""The options in which the master names the new run to its workers: Locust sends its options with the users."""
 
 REPORTS = "reports"
-"""What the master itself knows of its workers' reports, beside the meters."""
+"""The field for the master's own data about its workers' reports, beside the meters."""
 
 
 class Meter(Protocol):
-    """One thing that is measured. Its class is made once in a process."""
+    """One kind of measurement. A process makes one instance of its class."""
 
     name: str
-    """Its place in a report, in `end.json` and in a row of the timeline."""
+    """Its field in a report, in `end.json` and in a row of the timeline."""
 
     def listen(self, environment: Environment) -> None:
         """Register for Locust's events."""
@@ -62,7 +62,7 @@ class Meter(Protocol):
 
     @staticmethod
     def moment(merged: Document) -> Document:
-        """Return the few figures of a merged document that belong into each second of the timeline."""
+        """Return the figures of a merged document for each second of the timeline."""
 
 
 METERS: tuple[type[Meter], ...] = (UserMeter, PacingMeter, LoopMeter, Stopping, RequestMeter, CleanedMeter, DiskMeter)
@@ -78,24 +78,24 @@ class Meters:
         self._warnings: dict[str, WarnOnce] = {}
 
     def listen(self, environment: Environment) -> None:
-        """Register each meter for Locust's events; begin anew with each run."""
+        """Register each meter for Locust's events; begin again with each run."""
         self._options = environment.parsed_options
         for meter in self._meters:
             meter.listen(environment)
 
     def begin(self, **_: Any) -> None:
-        """Begin a run in each meter: what is reported until then is of the run before, whatever the options say."""
+        """Begin a run in each meter: until then all reports belong to the run before, whatever the options name."""
         self._run_id = str(getattr(self._options, RUN_FIELD, "") or "")
         self._each(lambda meter: meter.begin())
 
     def document(self) -> Document:
-        """Return the documents of all meters by name, and the run that they are of."""
+        """Return the documents of all meters by name, and their run."""
         documents: Document = {"run_id": self._run_id}
         self._each(lambda meter: documents.update({meter.name: meter.document()}))
         return documents
 
     def _each(self, step: Callable[[Meter], None]) -> None:
-        """Take a step with each meter; one that fails takes no other along."""
+        """Call `step` for each meter; a failure of one does not affect the others."""
         for meter in self._meters:
             try:
                 step(meter)
@@ -104,7 +104,7 @@ class Meters:
 
 
 class MeterReadings:
-    """On the master: the newest document of each worker, of the run under way, and what of its reports was refused."""
+    """On the master: the newest document of each worker for the current run, and the refused reports."""
 
     def __init__(self) -> None:
         self._run_id = ""
@@ -113,7 +113,7 @@ class MeterReadings:
         self.silence = Silence()
 
     def begin(self, run_id: str) -> None:
-        """Begin a run: what workers still send of the run before is passed over."""
+        """Begin a run: ignore documents that workers still send for the run before."""
         self._run_id = run_id
         self._by_meter = {meter.name: {} for meter in METERS}
         self.refusals.begin()
@@ -121,19 +121,19 @@ class MeterReadings:
 
     @property
     def run_id(self) -> str:
-        """Return the id of the run under way, or the last; "" before the first."""
+        """Return the id of the current or the last run; "" before the first."""
         return self._run_id
 
     def is_of_another_run(self, document: Any) -> bool:
-        """Return whether a worker's document names a run, and not the one under way."""
+        """Return whether a worker's document names another run than the current one."""
         run_id = document.get("run_id") if isinstance(document, dict) else ""
         return bool(run_id and self._run_id and run_id != self._run_id)
 
     def check(self, worker: str, document: Document) -> None:
-        """Check that the documents of a worker can be merged, each by itself.
+        """Check that each document of a worker can be merged.
 
         Raises:
-            ImpossibleError: one cannot, holds a negative figure, or a count that was higher before.
+            ImpossibleError: a document cannot be merged, has a negative figure, or a count that decreased.
 
         """
         if document.get("run_id") != self._run_id:
@@ -144,7 +144,7 @@ class MeterReadings:
                 _check(meter, worker, document[meter.name], before)
 
     def take(self, worker: str, document: Document) -> None:
-        """Keep the newest document of a worker; one of another run is passed over."""
+        """Keep the newest document of a worker; ignore a document of another run."""
         if document.get("run_id") != self._run_id:
             return
         for name, by_worker in self._by_meter.items():
@@ -152,11 +152,11 @@ class MeterReadings:
                 by_worker[worker] = document[name]
 
     def of(self, meter: type[Meter]) -> Document:
-        """Return what all workers measured together with one meter."""
+        """Return the merged document of one meter over all workers."""
         return _merged(meter, self._by_meter.get(meter.name, {}))
 
     def merged(self) -> Document:
-        """Return what all workers measured together, by meter, and what was refused."""
+        """Return the merged documents over all workers by meter, and the refused reports."""
         documents = {meter.name: self.of(meter) for meter in METERS}
         reports = {"refused": self.refusals.document(), "silent_workers": self.silence.document()}
         return {**documents, REPORTS: reports}
@@ -193,7 +193,7 @@ def _fallen(before: Document, after: Document, names: Container[str]) -> Iterato
 
 
 def _merged(meter: type[Meter], by_worker: ByWorker) -> Document:
-    """Merge the documents of all workers; of those that do not go together, as many as do."""
+    """Merge the documents of all workers; if they do not fit together, merge as many as possible."""
     try:
         return meter.merged(by_worker)
     except Exception:  # noqa: BLE001  each was checked by itself: documents of different versions of a worker

@@ -1,4 +1,4 @@
-"""How many values that clients reported with their requests could not be counted as they were."""
+"""Counts the values of clients' requests that had to be cleaned before Locust could count them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CleanedMeter:
     never_falls = KINDS
 
     def listen(self, environment: Environment) -> None:
-        """Do nothing: the one listener to requests counts."""
+        """Do nothing: the listener to requests counts them."""
 
     def begin(self) -> None:
         """Forget the run before."""
@@ -39,6 +39,6 @@ class CleanedMeter:
 
     @staticmethod
     def moment(merged: dict[str, Any]) -> dict[str, Any]:
-        """Return nothing: the end of a run says enough."""
+        """Return no figures: the sums at the end of a run are enough."""
         del merged
         return {}

@@ -1,4 +1,4 @@
-"""Whether the file systems that a test writes to were full: in a container they are small, and in memory."""
+"""Whether the file systems that a test writes to were full: in a container they are small and in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_FOLDERS = 8
 
 
 class DiskMeter:
-    """Looks at the working directory and the folder for temporary files with each report."""
+    """Checks the working directory and the folder for temporary files with each report."""
 
     name = "disk"
 
@@ -27,7 +27,7 @@ class DiskMeter:
         self._full: dict[str, int] = {}
 
     def listen(self, environment: Environment) -> None:
-        """Do nothing: no event tells of it."""
+        """Do nothing: no event reports a full file system."""
 
     def begin(self) -> None:
         """Forget the run before."""
@@ -44,7 +44,7 @@ class DiskMeter:
 
     @staticmethod
     def merged(by_worker: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-        """Return each file system that was full on some worker: its size, and on how many."""
+        """Return each file system that was full: its size, and the number of workers with it."""
         sizes: dict[str, int] = {}
         workers: Counter[str] = Counter()
         for document in by_worker.values():
@@ -57,6 +57,6 @@ class DiskMeter:
 
     @staticmethod
     def moment(merged: dict[str, Any]) -> dict[str, Any]:
-        """Return nothing: the end of a run says enough."""
+        """Return no figures: the sums at the end of a run are enough."""
         del merged
         return {}

@@ -1,8 +1,8 @@
-"""Every request of HttpUser and FastHttpUser, from the call to Locust's report, as it happens in this process.
+"""Follow every request of HttpUser and FastHttpUser in this process, from the call to Locust's report.
 
-Locust reports a request when it is over. A request that waits for ever, that is cut off with its user, or that was
-made with `catch_response=True` and no `with` is in none of its figures. Here each call is noted while it lasts, and
-each answer that is to be reported later until it is. Names are worked out only when somebody asks.
+Locust reports a request when it ends. So Locust's figures do not contain a request that waits forever, a request that
+is cut off with its user, or a request with `catch_response=True` and no `with`. The plugin notes each call while it lasts,
+and each answer until the test reports it. It makes the names only when they are needed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Key = tuple[Any, Any]
 """Method and name, as the test gave them."""
 
 Flight = list[Any]
-"""A request on its way. A list, as one is made for each request; the names below are its indexes."""
+"""An open request: a list, because each request makes one; the names below are its indexes."""
 _SESSION, _METHOD, _URL, _NAME, _OPTIONS, _BEGAN, _SENDS, _TRIES = range(8)
 
 REDIRECTS, RETRIES, RESENT = "redirects", "retries", "resent"
@@ -50,17 +50,17 @@ REDIRECTS, RETRIES, RESENT = "redirects", "retries", "resent"
 
 @dataclass(slots=True)
 class Endpoint:
-    """What came of the requests of one method and name that Locust did not simply report.
+    """The requests of one method and name that Locust did not simply report.
 
     Attributes:
-        cut: by whole seconds waited: their user was stopped while they waited.
-        given_up: by whole seconds waited: the users' own code ended the wait, by a time-out of its own.
-        raised: the client or the users' code raised something else, mostly before anything was sent.
+        cut: their user was stopped while they waited; counts by whole seconds of waiting.
+        given_up: a time-out in the users' own code ended the wait; counts by whole seconds of waiting.
+        raised: the client or the users' code raised another exception, mostly before the request was sent.
         unreported: answered; `catch_response=True` and no `with`.
-        left: answered; an exception or the end of the user came before the `with` block had reported them.
-        redirects: requests that followed from an answer: redirects, a second try with credentials.
-        retries: tries that the setting RETRIES made.
-        resent: tries that geventhttpclient made by itself: the server had closed without an answer.
+        left: answered; an exception or the end of the user prevented the report of the `with` block.
+        redirects: further requests because of an answer: redirects, a second attempt with credentials.
+        retries: further attempts because of the setting RETRIES.
+        resent: further attempts of geventhttpclient, because the server closed without an answer.
 
     """
 
@@ -76,21 +76,21 @@ class Endpoint:
 
 @dataclass(slots=True)
 class Site:
-    """A line of the test that asks for an answer with `catch_response=True`."""
+    """A line of the test that sends a request with `catch_response=True`."""
 
     code: CodeType  # kept, so that no other has its id
     place: str
-    reports: bool = False  # whether any answer of this line was ever reported, or entered a `with`
+    reports: bool = False  # whether any answer of this line was reported, or entered a `with`
     unreported: int = 0
 
 
 Answer = list[Any]
-"""An answer that is to be reported later: a list, as above."""
+"""An answer that the test reports later: a list, as above."""
 _RESPONSE, _KEY, _SITE, _ENTERED, _AT_STOP, _COUNTED = range(6)
 
 
 class Flights:
-    """The requests of this process: those on their way, and what came of the others since `begin`."""
+    """The open requests of this process, and the results of the others since `begin`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
@@ -100,14 +100,14 @@ class Flights:
         self.begin()
 
     def begin(self) -> None:
-        """Forget what came of requests: a run begins, or Locust resets its statistics."""
+        """Forget the results of requests: a run begins, or Locust resets its statistics."""
         self.answered = len(self.answers)
         self.endpoints: dict[Key, Endpoint] = {}
         for site in self._sites.values():
             site.unreported = 0
 
     def endpoint(self, key: Key) -> Endpoint:
-        """Return the counts of a method and name; beyond 200 of them, those of all others of the method."""
+        """Return the counts of a method and name; above 200 names, the common counts of the method's other names."""
         if key not in self.endpoints and len(self.endpoints) >= MOST_FOLLOWED_ENDPOINTS:
             key = (key[0], OTHERS)
         return self.endpoints.setdefault(key, Endpoint())
@@ -117,13 +117,13 @@ class Flights:
         return (site for site in self._sites.values() if site.unreported)
 
     def waiting(self) -> Iterator[tuple[Key, float]]:
-        """Yield method and name of each request on its way, and the seconds that it has waited."""
+        """Yield method and name of each open request, and the seconds it has waited."""
         now = self.clock()
         for flight in list(self.flying.values()):
             yield key_of(flight), now - flight[_BEGAN]
 
     def raised(self, flight: Flight, error: BaseException) -> None:
-        """Count a request that left the client by an exception."""
+        """Count a request that ended with an exception of the client."""
         if isinstance(error, _FROM_LISTENERS):
             self.answered += 1  # a listener to `request` ends the user: Locust has counted it by then
             return
@@ -137,19 +137,19 @@ class Flights:
         self.add_tries(flight, endpoint)
 
     def add_tries(self, flight: Flight, endpoint: Endpoint, history: int = 0) -> None:
-        """Count what was sent beyond the request itself; `history` is how many answers led to the last one."""
+        """Count further requests for one request; `history` is the number of answers before the last one."""
         endpoint.redirects += max(flight[_SENDS] - 1, history)
         for kind, count in (flight[_TRIES] or {}).items():
             setattr(endpoint, kind, getattr(endpoint, kind) + count)
 
     def again(self, kind: str, count: int = 1) -> None:
-        """Note a try more of the request that this greenlet makes."""
+        """Note another attempt of this greenlet's request."""
         if (flight := self.flying.get(getcurrent())) is not None:
             tries = flight[_TRIES] = flight[_TRIES] or {}
             tries[kind] = tries.get(kind, 0) + count
 
     def expect(self, response: Any, frame: FrameType) -> None:
-        """Follow an answer that is to be reported later; `frame` is that of the call to Locust's `request`."""
+        """Follow an answer that the test reports later; `frame` is the call to Locust's `request`."""
         while frame.f_code.co_filename in _OF_LOCUST and frame.f_back is not None:
             frame = frame.f_back
         where = (id(frame.f_code), frame.f_lasti)
@@ -161,7 +161,7 @@ class Flights:
         response.__class__ = _FOLLOWED[response.__class__]
 
     def heard(self, answer: Answer) -> None:
-        """Take back that an answer is unreported: it was held back, and the test reports it now."""
+        """Stop counting an answer as unreported: the test kept it and reports it now."""
         counted, answer[_COUNTED] = answer[_COUNTED], None
         if any(counted is endpoint for endpoint in self.endpoints.values()):
             counted.unreported -= 1
@@ -176,7 +176,7 @@ class Flights:
         return self._sites.setdefault(where, Site(caller.f_code, places.of_caller(caller).line or OTHERS))
 
     def settle(self) -> None:
-        """Count the answers that nobody can report any more, and those of lines that never reported one."""
+        """Count the answers that no code can report any more, and the answers of lines that never reported one."""
         for number, answer in list(self.answers.items()):
             gone, site = answer[_RESPONSE]() is None, answer[_SITE]
             if not gone and (answer[_ENTERED] or site.reports):
@@ -191,7 +191,7 @@ class Flights:
                 answer[_COUNTED] = endpoint
 
     def stopping(self) -> None:
-        """Note which answers users still hold, at lines that report them: the end of a user is no fault of theirs."""
+        """Note answers that users still hold at lines that report answers: only the end of the users loses them."""
         self.settle()
         if any(not answer[_ENTERED] for answer in self.answers.values()):
             gc.collect()  # an answer of HttpUser and what Locust keeps with it hold each other
@@ -201,7 +201,7 @@ class Flights:
 
 
 def key_of(flight: Flight) -> Key:
-    """Return the method, and the name by which Locust will report this request."""
+    """Return the method and the name with which Locust will report this request."""
     session, url, options = flight[_SESSION], flight[_URL], flight[_OPTIONS]
     name = flight[_NAME] or getattr(session, "request_name", None) or url
     if name is url and isinstance(session, HttpSession):
@@ -210,7 +210,7 @@ def key_of(flight: Flight) -> Key:
 
 
 def _path(base_url: Any, url: Any, params: Any) -> Any:
-    """Return path and query as requests makes them of an address; the address itself where it cannot."""
+    """Return path and query of an address as requests makes them; the address itself if requests cannot."""
     if isinstance(url, str) and url.startswith("/") and url.isascii() and not params and not {*url} & {*" #%"}:
         return url
     prepared = PreparedRequest()
@@ -231,29 +231,29 @@ def _count(waited: dict[int, int], seconds: float) -> None:
 
 
 def whole_seconds(seconds: float) -> int:
-    """Return whole seconds, rounded down: from 100 s on to two digits, so that there are few different ones."""
+    """Return whole seconds, rounded down; from 100 s on to two digits, so that there are few different values."""
     whole = max(0, int(seconds))
     unit = 10 ** max(0, len(str(whole)) - 2)
     return whole if whole < _WHOLE_SECONDS else whole // unit * unit
 
 
 def _was_waiting(trace: TracebackType | None) -> bool:
-    """Return whether the exception was thrown into a greenlet that waited: its innermost frame is then gevent's."""
+    """Return whether the exception was raised in a waiting greenlet: its innermost frame is then gevent's."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return trace is not None and "gevent" in trace.tb_frame.f_code.co_filename
 
 
 FLIGHTS = Flights()
-"""Those of this process."""
+"""The requests of this process."""
 
 _FOLLOWED: dict[type[Any], type[Any]] = {}
-"""The class of an answer that is to be reported later, by Locust's own."""
+"""The plugin's class of an answer that the test reports later, by Locust's class."""
 _OF_LOCUST = {clients.__file__, fasthttp.__file__, __file__}
 
 
 def install(flights: Flights = FLIGHTS) -> tuple[list[str], list[str]]:
-    """Follow the requests of both clients of this process. Returns what is followed, and why anything is not."""
+    """Follow the requests of both clients of this process. Return what is followed, and why other parts are not."""
     RETRIED.listener = functools.partial(flights.again, RETRIES)
     return make_each(
         {
@@ -265,7 +265,7 @@ def install(flights: Flights = FLIGHTS) -> tuple[list[str], list[str]]:
 
 
 def _reporting_later(response: type[Any], flights: Flights) -> type[Any]:
-    """Return the class of a response that is to be reported later: Locust's own, with notes of what becomes of it."""
+    """Return the class of a response that the test reports later: Locust's class, which also notes the result."""
     enter, report, answers = response.__enter__, response._report_request, flights.answers  # noqa: SLF001  its only name
 
     class Followed(response):  # type: ignore[misc]  # one of two classes
@@ -336,7 +336,7 @@ def _follow_requests(flights: Flights) -> None:
         try:
             return send(session, request, **options)
         except (InvalidSchema, InvalidURL):
-            flight[_SENDS] -= 1  # to an address that requests does not send to
+            flight[_SENDS] -= 1  # an address to which requests does not send
             raise
 
     _FOLLOWED[clients.ResponseContextManager] = _reporting_later(clients.ResponseContextManager, flights)

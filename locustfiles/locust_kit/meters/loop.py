@@ -1,8 +1,8 @@
-"""How long gevent's loop stood still, and where: while one user's code holds it, no other user of the process goes on.
+"""How long gevent's loop stood still, and where: while one user's code blocks it, no other user of the process runs.
 
-A timer in the loop notes when it last came round. A thread of the operating system, which needs no loop, looks at the
-main thread's stack as soon as the timer is late. What the processor's scheduler says then tells code that holds the
-loop from a machine, or a CPU limit, that gave this process no processor.
+A timer in the loop notes its last turn. A thread of the operating system, which does not need the loop, reads the main
+thread's stack as soon as the timer is late. The kernel's scheduler statistics show the cause: code that blocks the
+loop, or a busy machine or a CPU limit that gave this process no CPU time.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from locust_kit.meters.watch import LoopWatch
 Document = dict[str, Any]
 
 _MOST_PLACES, _OTHERS = 20, "other places"
-_MOST_WORKERS = 5  # of which a row of the timeline tells
+_MOST_WORKERS = 5  # that a row of the timeline shows
 
 
 @dataclass
 class StallTally:
-    """Stalls of one kind, or at one place."""
+    """The stalls of one kind, or at one place."""
 
     count: int = 0
     seconds: float = 0.0
@@ -39,7 +39,7 @@ class StallTally:
         self.longest_seconds = max(self.longest_seconds, seconds)
 
     def include(self, document: Mapping[str, Any]) -> None:
-        """Count what another process counted."""
+        """Add the counts of another process."""
         self.count += whole(document.get("count"))
         self.seconds += number(document.get("seconds"))
         self.longest_seconds = max(self.longest_seconds, number(document.get("longest_ms")) / 1000)
@@ -54,7 +54,7 @@ class StallTally:
 
 
 class LoopMeter:
-    """Stalls of this process's loop, by kind, and of those by code also by place."""
+    """The stalls of this process's loop by kind; stalls caused by code also by place."""
 
     name = "loop"
 
@@ -69,11 +69,11 @@ class LoopMeter:
         self._observed_seconds = 0.0
 
     def listen(self, environment: Environment) -> None:
-        """Stop watching as a run ends: what users do from then on is in no figure of the run."""
+        """Stop watching at the end of a run: later work of users is in no figure of the run."""
         environment.events.test_stopping.add_listener(guarded(self.end))
 
     def begin(self) -> None:
-        """Watch the loop of this thread from now on, where the system can wake a thread that looks at it."""
+        """Watch the loop of this thread from now on, if the system has a timer that can wake the other thread."""
         self.end()
         self._forget()
         try:
@@ -82,7 +82,7 @@ class LoopMeter:
             self._warn(error)
 
     def end(self, **_: Any) -> None:
-        """Watch no more; what was counted stays."""
+        """Stop watching; keep the counts."""
         if self._watch:
             self._watch.end()
             self._observed_seconds = self._watch.seconds()
@@ -106,7 +106,7 @@ class LoopMeter:
 
     @staticmethod
     def merged(by_worker: Mapping[str, Document]) -> Document:
-        """Return the stalls of all workers, and those of the worker that stood still the longest, by kind."""
+        """Return the stalls of all workers, and those of the worker with the longest stalls, by kind."""
         kinds = {kind: StallTally() for kind in (BLOCKED, STARVED, BUSY)}
         places: dict[str, StallTally] = {}
         for document in by_worker.values():
@@ -124,7 +124,7 @@ class LoopMeter:
 
     @staticmethod
     def moment(merged: Document) -> Document:
-        """Return for how long the loops stood still so far, of the few workers with the most of it."""
+        """Return for how long the loops stood still so far, for the few workers with the longest times."""
         worst = mapping(mapping(merged.get("worst")).get(BLOCKED))
         return {"blocked_seconds": number(worst.get("seconds")), "by_worker": merged.get("by_worker") or {}}
 
@@ -139,7 +139,7 @@ def _worst(by_worker: Mapping[str, Document], kind: str) -> Document:
 
 
 def _stalled(by_worker: Mapping[str, Document]) -> dict[str, dict[str, float]]:
-    """Return the seconds of both kinds of the workers with the most of them; of a worker without stalls nothing."""
+    """Return the seconds of both kinds for the workers with the most; leave out workers without stalls."""
     seconds = {
         worker: {f"{kind}_seconds": _seconds(document, kind) for kind in (BLOCKED, STARVED)}
         for worker, document in by_worker.items()
@@ -149,7 +149,7 @@ def _stalled(by_worker: Mapping[str, Document]) -> dict[str, dict[str, float]]:
 
 
 def _at(places: dict[str, StallTally], place: str) -> StallTally:
-    """Return the tally of a place, that of all others once there are enough."""
+    """Return the tally of a place; above the limit, the tally of all other places."""
     if place not in places and len(places.keys() - {_OTHERS}) >= _MOST_PLACES:
         place = _OTHERS
     return places.setdefault(place, StallTally())

@@ -1,7 +1,7 @@
-"""The rate that constant_pacing and constant_throughput plan, and how much of it was kept.
+"""The rate that constant_pacing and constant_throughput plan, and how much of it was reached.
 
-A run of a task that takes longer than its pacing delays the next: Locust starts that at once and says nothing of the
-starts that it missed. The time between two waits, over the pacing, is how many runs were planned; one began.
+If a task takes longer than its pacing, it delays the next run. Locust then starts the next run at once and does not
+report the missed starts. The time between two waits, divided by the pacing, is the number of planned runs; one began.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Schedule:
 
 @dataclass(slots=True, eq=False)
 class _Clock:
-    """One user's place in its schedule: `since` its last wait, or since its first run where `waited` is False.
+    """The schedule of one user: `since` is its last wait, or its first run if `waited` is False.
 
     `resumed` is when its last wait was over.
     """
@@ -61,17 +61,17 @@ class _Clock:
         self.since, self.waited = now, True
 
     def missed(self, now: float) -> float:
-        """Return how many starts were due since the last wait, beside the run that is under way."""
+        """Return how many starts were due since the last wait, without the current run."""
         return max(0.0, (now - self.since) / self.schedule.pacing_seconds - 1)
 
     def begin_anew(self, now: float) -> None:
-        """Pass over the time up to now."""
+        """Ignore the time up to now."""
         self.since, self.waited = now, False
 
 
 @dataclass
 class PacingMeter:
-    """Counts planned and begun runs in this process. One in a process: Locust's TaskSet is changed for it."""
+    """Counts planned and begun runs in this process. Only one per process, because it patches Locust's TaskSet."""
 
     name = "pacing"
     never_falls = ("begun", "measured", "run_seconds")
@@ -91,7 +91,7 @@ class PacingMeter:
         self._schedules, self._clocks, self._stopped_at = {}, set(), None
 
     def document(self) -> Document:
-        """Return planned and begun runs by class; what is overdue now counts as planned."""
+        """Return planned and begun runs by class; overdue runs count as planned."""
         now = self._now()
         overdue: dict[int, float] = {}
         for clock in self._clocks:
@@ -147,7 +147,7 @@ class PacingMeter:
             patches.wrap(TaskSet, "run", self._run)
 
     def _run(self, run: Callable[..., Any], task_set: Any) -> Any:
-        """Keep a clock while a task set runs that waits by a schedule of its own, or by its user's."""
+        """Keep a clock while a task set runs that waits by its own schedule, or by its user's."""
         kind, user = type(task_set), task_set.user
         if not (issubclass(kind, DefaultTaskSet) or _has_own_wait(kind)):
             self._follow_waits(task_set, user.__dict__.get(_CLOCK))
@@ -169,7 +169,7 @@ class PacingMeter:
                 self._clocks.add(outer)
 
     def _follow_waits(self, task_set: Any, clock: _Clock | None) -> None:
-        """Have each wait of one task set tick its clock; one without a clock waits as ever, and costs nothing."""
+        """Let each wait of a task set tick its clock; without a clock the wait is unchanged and costs nothing."""
         if clock is None:
             return
         wait = task_set.wait
@@ -183,7 +183,7 @@ class PacingMeter:
         task_set.wait = wait_and_tick
 
     def _clock_of(self, user: Any, kind: type) -> _Clock | None:
-        """Return a new clock for a user that now begins tasks of this kind of set; None without a pacing."""
+        """Return a new clock for a user that begins tasks of this task set; None without a pacing."""
         is_own = _has_own_wait(kind)
         pacing = None if "wait_time" in user.__dict__ else pacing_of(kind if is_own else type(user))
         if pacing is None:
@@ -203,7 +203,7 @@ def _has_own_wait(task_set: type) -> bool:
 
 
 def pacing_of(owner: type) -> float | None:
-    """Return the seconds between two starts that a class of users or tasks plans; None where it plans no rate."""
+    """Return the planned seconds between two starts of a class of users or tasks; None if it plans no rate."""
     wait = getattr(owner, "wait_time", None)
     if (getattr(wait, "__module__", ""), getattr(wait, "__qualname__", "")) != _PACING:
         return None

@@ -1,4 +1,4 @@
-"""Where a thread is: a line of the user's own code and what it called, from a frame of another thread."""
+"""Find the current line of a thread in the user's own code, and the call there, from another thread."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LONGEST_NAME = 80
 
 @dataclass(frozen=True, slots=True)
 class StackSample:
-    """Where the main thread was at one look.
+    """The place of the main thread at one look.
 
     Attributes:
-        greenlet: which greenlet ran, as long as it lives.
-        place: file, line, function and what that called; "" in gevent's own loop.
-        is_in_client: whether it was inside of a client that lets other users go on while it waits. Many users that
-            are ready at once are all there, at the same line of the user's code.
+        greenlet: the greenlet that ran, while it exists.
+        place: file, line, function and the call there; "" in gevent's own loop.
+        is_in_client: whether it was inside a client that lets other users run while it waits. Many users that are
+            ready at once are all there, at the same line of the user's code.
 
     """
 
@@ -39,7 +39,7 @@ class StackSample:
 
 
 def sample(innermost: FrameType) -> StackSample:
-    """Return where a frame of another thread is."""
+    """Return the place of a frame of another thread."""
     frames = list(itertools.islice(_outwards(innermost), _MOST_FRAMES))
     greenlet = id(frames[-1])
     if innermost.f_code is _COLLECTION:
@@ -71,7 +71,7 @@ def _name(frame: FrameType) -> str:
 
 @lru_cache(maxsize=1000)
 def _called(code: CodeType, instruction: int) -> str:
-    """Return what a frame calls that has no frame itself, as its source has it: C code; "" for no call."""
+    """Return the source text of a frame's call to C code, which has no frame itself; "" without a call."""
     positions = next(itertools.islice(code.co_positions(), instruction // 2, None), None)
     if positions is None or None in positions:
         return ""

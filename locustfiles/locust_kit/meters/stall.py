@@ -1,4 +1,4 @@
-"""One time for which gevent's loop stood still, and its cause. Pure."""
+"""One stall: a time in which gevent's loop stood still, and its cause. Pure."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ STALL_SECONDS = 0.1
 """The shortest time that counts as a stall."""
 
 BLOCKED, STARVED, BUSY = "blocked", "starved", "busy"
-"""Code held the loop; the process got no processor; so many users were ready at once that a round took that long."""
+"""Code blocked the loop; the process got no CPU time; too many users were ready at once, so a round took long."""
 
 HOLDS_THE_INTERPRETER = "C code that holds the interpreter lock"
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """One time for which the loop stood still.
+    """One time in which the loop stood still.
 
     Attributes:
         seconds: how long, within half a tick.
-        cpu_seconds: processor time that the main thread used meanwhile.
-        waited_seconds: for how long it was ready and got no processor; None where the kernel does not say.
-        samples: where it was at each look.
-        unseen_seconds: how long the first look took to come: C code may hold the interpreter lock, which looks need.
+        cpu_seconds: CPU time that the main thread used meanwhile.
+        waited_seconds: how long it was ready but got no CPU time; None if the kernel does not report it.
+        samples: the place of the main thread at each look.
+        unseen_seconds: delay of the first look: C code may hold the interpreter lock, which a look needs.
 
     """
 
@@ -38,9 +38,9 @@ class Stall:
     unseen_seconds: float = 0.0
 
     def parts(self) -> dict[str, tuple[float, str]]:
-        """Return how long it was of which kind, and where; a part that is no stall by itself is left out.
+        """Return the length by kind, and the place; leave out a part that is too short to be a stall.
 
-        Code that would have held the loop for 100 ms on a processor of its own is the cause of all of it.
+        Code that would block the loop for 100 ms on its own CPU core is the cause of the whole stall.
         """
         starved = min(self.seconds, self.waited_seconds or 0.0)
         own = self.seconds - starved
@@ -51,10 +51,10 @@ class Stall:
         return {name: part for name, part in parts.items() if part[0] >= STALL_SECONDS}
 
     def _cause(self) -> tuple[str, str]:
-        """Return which kind it is, apart from its waiting for a processor, and the place of code that held the loop."""
+        """Return the kind, without the waiting for CPU time, and the place of the code that blocked the loop."""
         computed = self.cpu_seconds >= (self.seconds - (self.waited_seconds or 0.0)) / 2
         in_code = [seen for seen in self.samples if seen.place]
-        if not computed:  # it stood in a call of the system, or was paused; users that are ready do neither
+        if not computed:  # it waited in a system call, or was paused; ready users do neither
             place, _ = _most(seen.place for seen in in_code if not seen.is_in_client)
             return (BLOCKED, place) if place else (STARVED, "")
         if self.unseen_seconds >= STALL_SECONDS and 2 * (self.waited_seconds or 0.0) < self.seconds:
@@ -68,5 +68,5 @@ class Stall:
 
 
 def _most(values: Iterable[Any]) -> tuple[Any, int]:
-    """Return the most frequent value, and how often it came; ("", 0) without any."""
+    """Return the most frequent value and its count; ("", 0) without values."""
     return next(iter(Counter(values).most_common(1)), ("", 0))

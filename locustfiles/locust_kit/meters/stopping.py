@@ -1,7 +1,7 @@
-"""What happens after a run's load has ended: users say goodbye (`on_stop`), listeners of `test_stop` clean up.
+"""Requests after the end of a run's load: users run `on_stop`, and listeners of `test_stop` clean up.
 
-Tasks that were under way when the run stopped and end within STOP_TIMEOUT are load, as in Locust. Every other request
-from the stop on stands apart: it is in no rate, in no percentile and in no group of failures.
+Tasks that run at the stop and end within STOP_TIMEOUT are load, as in Locust. Every other request from the stop on is
+counted separately: no rate, percentile or group of failures contains it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SUMS = ("requests", "failures", "requests_without_time", "total_ms")
 
 
 class AfterTheEnd:
-    """The requests of this process since its run began to stop. `is_on` tells whether it did."""
+    """The requests of this process since its run began to stop. `is_on`: the run is stopping."""
 
     def __init__(self) -> None:
         self.begin()
@@ -55,13 +55,13 @@ class AfterTheEnd:
         self.stats = RequestStats(use_response_times_cache=False)
 
     def stop(self, users: Iterable[Any], environment: Environment) -> None:
-        """Count apart from now on; note of each user whether its goodbye is cut off."""
+        """Count separately from now on; note for each user whether its `on_stop` is cut off."""
         if self.is_on:
             return
         self.is_on, self.since = True, time.monotonic()
         self.waits_for = ", ".join(listeners(environment))
         for user in users:
-            if not isinstance(next(iter(user.args), None), PytestUser):  # which says no goodbye
+            if not isinstance(next(iter(user.args), None), PytestUser):  # which has no `on_stop`
                 user.rawlink(self._user_ended)
 
     def _user_ended(self, greenlet: Any) -> None:
@@ -69,7 +69,7 @@ class AfterTheEnd:
         self.cut_off += isinstance(greenlet.value, GreenletExit)
 
     def count_if_no_load(self, method: str, name: str, response_time: Any, length: Any, error: str | None) -> bool:
-        """Count a request if it is not load; `error` is as Locust counted it. Return whether it was counted here."""
+        """Count a request if it is not load; `error` is Locust's. Return whether it was counted here."""
         greenlet, frame = gevent.getcurrent(), sys._getframe(1)  # noqa: SLF001  the documented way to the callers
         for _ in range(_GENERATIONS):
             if (place := _place(frame)) is not None:
@@ -89,11 +89,11 @@ class AfterTheEnd:
 
 
 AFTER_THE_END = AfterTheEnd()
-"""That of this process."""
+"""The requests after the end in this process."""
 
 
 def _place(frame: FrameType | None) -> Any:
-    """Return "on_stop" for code of a goodbye, _IN_TASK for that of a task, None for any other."""
+    """Return "on_stop" for code of `on_stop`, _IN_TASK for code of a task, None for other code."""
     while frame is not None:
         if frame.f_code.co_name == "on_stop":
             return "on_stop"
@@ -104,7 +104,7 @@ def _place(frame: FrameType | None) -> Any:
 
 
 def listeners(environment: Environment) -> Iterator[str]:
-    """Yield which listeners of the user's code will be called when the test has stopped."""
+    """Yield the listeners of the user's code that are called after the test has stopped."""
     for listener in getattr(environment.events.test_stop, "_handlers", ()):
         code = getattr(listener, "__code__", None)
         if code and not any(Path(code.co_filename).is_relative_to(folder) for folder in _NOT_THE_USERS):
@@ -112,7 +112,7 @@ def listeners(environment: Environment) -> Iterator[str]:
 
 
 class Stopping:
-    """The meter of what happens after the end."""
+    """The meter of the requests after the end."""
 
     name = "stopping"
 
@@ -138,7 +138,7 @@ class Stopping:
         self._is_stopped = True
 
     def document(self) -> Document:
-        """Return the requests after the end, and what the stop waits for."""
+        """Return the requests after the end, and what the stop still waits for."""
         after = AFTER_THE_END
         if not after.is_on:
             return {}
@@ -163,7 +163,7 @@ class Stopping:
 
     @staticmethod
     def merged(by_worker: ByWorker) -> Document:
-        """Return all of it added up; an empty document before the first worker stops."""
+        """Return the sums over all workers; an empty document before the first worker stops."""
         documents = [document for document in by_worker.values() if document.get("is_stopping") is True]
         if not documents:
             return {}
@@ -201,7 +201,7 @@ class Stopping:
 
     @staticmethod
     def moment(merged: Document) -> Document:
-        """Return how much there is after the end."""
+        """Return the number of requests after the end."""
         return {part: merged[part] for part in ("requests", "failures", "users_in_on_stop")} if merged else {}
 
 
@@ -225,7 +225,7 @@ def _error(error: StatsError) -> Document:
 
 
 def _checked(row: Document) -> Document:
-    """Return a worker's row with the types that it must have."""
+    """Return a worker's row with the expected types."""
     return {
         **{part: safe(row.get(part) or "", LONGEST_NAME) for part in ("method", "name")},
         **{part: whole(row.get(part)) for part in ("requests", "failures", "requests_without_time")},
@@ -240,7 +240,7 @@ def _checked(row: Document) -> Document:
 
 
 def together(one: Document, other: Document) -> Document:
-    """Return two rows as one, under the name of the first."""
+    """Merge two rows; keep the name of the first."""
     shortest = [row["min_ms"] for row in (one, other) if row["min_ms"] is not None]
     return {
         **one,

@@ -1,9 +1,9 @@
-"""Users and task runs: how many there are, which could not be made or died of what, and which tasks raised.
+"""Count users and task runs: running users, users that could not be made or died and why, and tasks that raised.
 
-Locust counts none of these: a user whose `__init__` or `on_start` raises is a traceback in a worker's log. So the
-methods in which a user is made, runs and ends are wrapped.
+Locust does not count them: if `__init__` or `on_start` of a user raises, there is only a traceback in a worker's log.
+So the plugin wraps the methods in which a user is made, runs and ends.
 
-`requests` are those that a worker has reported; in a Locust without workers they are 0.
+`requests` counts the requests that a worker has reported; 0 in a Locust without workers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SUMS = ("asked", "requests", "task_runs", "task_errors")
 _LINE = ("made", "running", "not_made", "died", "finished")
 _RECORD = "_locust_kit_user"
 EMPTYING, COUNTING = "setup_distributed_stats_event_listeners.<locals>.on_report_to_master", "UserMeter._count_requests"
-"""The listeners to `report_to_master`: Locust's, which empties its statistics into a report, and the one behind it."""
+"""Two listeners to `report_to_master`: Locust's, which moves its statistics into a report, and the one after it."""
 
 Document = dict[str, Any]
 
@@ -53,9 +53,9 @@ class ClassCounts:
 
     Attributes:
         made: users that were started.
-        not_made: users that the newest order to spawn asked for, and that could not be made.
-        died, finished, stopped: users that an exception ended, that ended themselves (StopUser), that were asked to.
-        finished_now, died_now: those of them that were not replaced by a later order to spawn.
+        not_made: users of the newest order to spawn that could not be made.
+        died, finished, stopped: users that an exception ended, that ended themselves (StopUser), that Locust stopped.
+        finished_now, died_now: those of them that a later order to spawn did not replace.
 
     """
 
@@ -69,11 +69,11 @@ class ClassCounts:
 
     @property
     def running(self) -> int:
-        """The users that are there."""
+        """The running users."""
         return self.made - self.died - self.finished - self.stopped
 
     def replaced(self, count: int) -> None:
-        """Note that so many users were made: first of all, they take the places of those that are gone."""
+        """Note that so many users were made: they replace the ended users first."""
         for name in ("died_now", "finished_now"):
             taken = min(count, getattr(self, name))
             setattr(self, name, getattr(self, name) - taken)
@@ -82,8 +82,8 @@ class ClassCounts:
 
 @dataclass(slots=True)
 class _UserRecord:
-    """One user's record: the counts of its class in its run; whether its tasks began; how it was ended, "" before;
-    the identity of the exception that Locust's event told of."""
+    """One user's record: the counts of its class in its run; whether its tasks began; how it ended, "" before;
+    the identity of the exception in Locust's event."""
 
     counts: ClassCounts
     began: bool = False
@@ -92,7 +92,7 @@ class _UserRecord:
 
 
 class ErrorKey(NamedTuple):
-    """What makes two errors in users' code the same: the function or task, its kind, the exception, and the line."""
+    """The key of an error in users' code: the function or task, its kind, the exception, and the line."""
 
     name: str
     kind: str
@@ -103,7 +103,7 @@ class ErrorKey(NamedTuple):
 
 @dataclass
 class UserMeter:
-    """Counts users and task runs in this process. One in a process: Locust's classes are changed for it."""
+    """Counts users and task runs in this process. Only one per process, because it patches Locust's classes."""
 
     name = "users"
     never_falls = ("made", "requests")
@@ -122,7 +122,7 @@ class UserMeter:
         self._clean = Cleaner(os.environ, _REMEMBERED)
 
     def listen(self, environment: Environment) -> None:
-        """Follow each user of this process, whatever becomes of it."""
+        """Follow each user of this process until its end."""
         self._environment = environment
         listen_behind(environment.events.report_to_master, EMPTYING, guarded(self._count_requests))
         listen_first(environment.events.user_error, guarded(self._user_error))
@@ -131,7 +131,7 @@ class UserMeter:
         self.problem = "; ".join(make_each(changes)[1])
 
     def begin(self) -> None:
-        """Forget what was counted; users of the run before, which still end, count for nothing."""
+        """Forget the counts; users of the run before that still end do not count."""
         self._requests = 0
         self._runs.clear()
         self._runs_by_name.clear()
@@ -167,7 +167,7 @@ class UserMeter:
 
     @staticmethod
     def merged(by_worker: Mapping[str, Document]) -> Document:
-        """Return the sums over all workers, and a line of each worker, those without requests first."""
+        """Return the sums over all workers, and a line of each worker, workers without requests first."""
         return _merged(by_worker)
 
     @staticmethod
@@ -240,9 +240,9 @@ class UserMeter:
         return greenlet
 
     def _ended(self, name: str, record: _UserRecord, greenlet: Any) -> None:
-        """Count a user whose greenlet is over."""
+        """Count a user whose greenlet has ended."""
         counts, error = record.counts, greenlet.exception
-        if error is not None and id(error) != record.noted:  # no event tells of it: a time-out of gevent, or on_stop
+        if error is not None and id(error) != record.noted:  # without an event: a time-out of gevent, or on_stop
             kind = ON_STOP if record.ending else DIED if record.began else ON_START
             self._note(f"{name}.{'run' if kind == DIED else kind}", kind, error, greenlet.exc_info[2])
         if error is not None and not record.ending:
@@ -255,7 +255,7 @@ class UserMeter:
             counts.finished_now += 1
 
     def _stop_users(self, stop: Callable[..., Any], runner: Any, *args: Any, **more: Any) -> Any:
-        """Note a user who has the runner stop them all: in a worker nobody asked for that."""
+        """Note a user whose code stops all users of the runner: on a worker, the master did not order that."""
         user = _current_user()
         if user is not None:
             _end(user, "stopped")
@@ -280,7 +280,7 @@ class UserMeter:
             record.noted = id(exception)
 
     def _counted(self, execute: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `execute_task` with a count of the runs that end; it costs each about 0.2 µs."""
+        """Return `execute_task` with a count of the ended runs; it costs about 0.2 µs per run."""
         runs, fresh, failed = self._runs, self._fresh, self._failed
 
         def execute_task(self: Any, task: Any) -> Any:
@@ -299,7 +299,7 @@ class UserMeter:
         return execute_task
 
     def _fresh(self, key: tuple[type, type, Any]) -> None:
-        """Count a run whose task has no count yet. A bound method is another object for each user: its name is one."""
+        """Count a run whose task has no count yet, by name: a bound method is a different object for each user."""
         try:
             is_known = key in self._runs
         except TypeError:
@@ -311,7 +311,7 @@ class UserMeter:
             self._runs_by_name[name] += 1
 
     def _failed(self, key: tuple[type, type, Any], error: Exception) -> None:
-        """Count a run that raised, and remember which: Locust's event, which comes next, does not say it."""
+        """Count a run that raised, and remember its task: Locust's event, which comes next, does not name it."""
         self._fresh(key)
         self._failing = (error, _task_name(*key))
 
@@ -325,7 +325,7 @@ class UserMeter:
 
 
 def _current_user() -> User | None:
-    """Return the user whose greenlet this is: Locust starts each with the user as its only argument."""
+    """Return this greenlet's user: Locust starts a greenlet with the user as its only argument."""
     arguments = attribute(gevent.getcurrent(), "args")
     user = arguments[0] if arguments and isinstance(arguments, tuple) else None
     return user if isinstance(user, User) else None
@@ -336,7 +336,7 @@ def _record_of(user: Any) -> _UserRecord | None:
 
 
 def _end(user: Any, ending: str) -> None:
-    """Note how a user is ended; the first word counts."""
+    """Note how a user ends; only the first call counts."""
     record = _record_of(user)
     if record is not None and not record.ending:
         record.ending = ending
@@ -363,7 +363,7 @@ def _run_tasks(run: Callable[..., Any], task_set: Any) -> Any:
 
 
 def _class_being_made(traceback: TracebackType | None) -> str:
-    """Return the name of the class of which Locust made a user when this was raised; "" where it does not say."""
+    """Return the class of the user that Locust was making at this exception; "" if it cannot be found."""
     while traceback is not None:
         frame = traceback.tb_frame
         if frame.f_code.co_name == "spawn" and "user_class" in frame.f_locals:
@@ -373,7 +373,7 @@ def _class_being_made(traceback: TracebackType | None) -> str:
 
 
 def _task_name(user_class: type, task_set: type, task: Any) -> str:
-    """Return `Class.task`; of a nested task set `Class.TaskSet.task`."""
+    """Return `Class.task`; in a nested task set `Class.TaskSet.task`."""
     name = safe(attribute(task, "__name__", "") or task, LONGEST_LABEL)
     nested = "" if issubclass(task_set, DefaultTaskSet) else f"{task_set.__name__}."
     return safe(f"{user_class.__name__}.{nested}{name}", LONGEST_LABEL)

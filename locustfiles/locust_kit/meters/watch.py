@@ -1,4 +1,4 @@
-"""A timer in gevent's loop, and a thread that looks at the loop's thread whenever the timer is late."""
+"""A timer in gevent's loop, and a thread that reads the loop's stack whenever the timer is late."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CLOCK_MONOTONIC = 1
 
 
 class LoopWatch:
-    """The timer in the loop of the thread that makes it, and the thread that looks."""
+    """The timer in the loop of the calling thread, and the thread that watches it."""
 
     def __init__(self, on_stall: Callable[[Stall], None]) -> None:
         self._on_stall = on_stall
@@ -49,7 +49,7 @@ class LoopWatch:
         self._timer.start(self._tick)
 
     def end(self) -> None:
-        """End both. A stall of this moment does not count: it may be the user's own end of the run, heard before us."""
+        """Stop both. A current stall does not count: a listener of the test may be handling the end of the run."""
         self._is_over = True
         self._timer.stop()
         self._timer.close()
@@ -65,7 +65,7 @@ class LoopWatch:
         return (self._at if self._is_over else time.perf_counter()) - self._began
 
     def _tick(self) -> None:
-        """Note that the loop came round. It is called twenty times a second, also when nothing else happens."""
+        """Note a turn of the loop. The timer calls this twenty times per second, also in an idle loop."""
         now, cpu, waited = time.perf_counter(), time.thread_time(), self._scheduler()
         stalled = now - self._at - TICK_SECONDS / 2  # it began between the last tick and the one that is late
         if stalled >= STALL_SECONDS:
@@ -81,11 +81,11 @@ class LoopWatch:
         self._alarm.put_off()
 
     def _scheduler(self) -> bytes:
-        """Return what the kernel has counted of the main thread: running, waiting for a processor (ns), and turns."""
+        """Return the kernel's counts for the main thread: running, waiting for a CPU (ns), and turns."""
         return os.pread(self._schedstat, 100, 0) if self._schedstat >= 0 else b""
 
     def _look(self) -> None:
-        """Look at the watched thread whenever its timer is late. In a thread of its own, outside gevent: no logging."""
+        """Read the watched thread's stack whenever its timer is late. Runs in a thread outside gevent: no logging."""
         sleep = get_original("time", "sleep")
         while self._alarm.wait() and not self._is_over:
             at = self._at
@@ -100,10 +100,10 @@ class LoopWatch:
 
 
 class Alarm:
-    """A timer of the kernel that wakes a thread which waits for it, unless it is put off in time, by less than 1 s.
+    """A kernel timer that wakes a waiting thread, unless it is postponed in time. Its time is less than 1 s.
 
-    A thread that looks at a clock ten times a second would need the interpreter lock as often, and a machine with
-    much to do may take that thread off its processor while it has the lock.
+    A thread that reads a clock ten times per second would need the interpreter lock each time. A busy machine could
+    take the CPU from that thread while it holds the lock.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -114,22 +114,22 @@ class Alarm:
         self._later, self._at_once = ((ctypes.c_long * 4)(0, 0, 0, ns) for ns in (int(1e9 * seconds), 1))
 
     def put_off(self) -> None:
-        """Let it ring so many seconds from now as it was made with, and not before."""
+        """Set the timer to its full time from now."""
         self._libc.timerfd_settime(self._file, 0, self._later, None)
 
     def ring(self) -> None:
-        """Let it ring now."""
+        """Let the timer expire now."""
         self._libc.timerfd_settime(self._file, 0, self._at_once, None)
 
     def wait(self) -> bool:
-        """Wait in this thread until it rings."""
+        """Wait in this thread until the timer expires."""
         return bool(os.read(self._file, 8))
 
     def close(self) -> None:
-        """Free its descriptor; nobody may set it any more."""
+        """Close its file descriptor; it must not be set again."""
         os.close(self._file)
 
 
 def _run_delay(schedstat: bytes) -> float:
-    """Return the seconds for which a thread was ready and got no processor, from its `schedstat`."""
+    """Return the seconds in which a thread was ready but got no CPU time, from its `schedstat`."""
     return int(schedstat.split()[1]) / 1e9
