@@ -5,11 +5,8 @@ Rates are Locust's rates of the last ten seconds. Other fields:
 
     dispatched_users: users that Locust gave to workers at its last ramp; less than target_users, the requested
         number, if all classes have a fixed_count.
-
     workers_expected: workers that the containers of the present workers should have, in worker_hosts containers.
-
     missing: ids of workers that the master no longer expects.
-
     over_cpu: workers with 90 % of a core or more, which Locust itself reports as too much.
 """
 

@@ -1,8 +1,8 @@
 """Follow every request of HttpUser and FastHttpUser in this process, from the call to Locust's report.
 
 Locust reports a request when it ends. So Locust's figures do not contain a request that waits forever, a request that
-is cut off with its user, or a request with `catch_response=True` and no `with`. The plugin notes each call while it lasts,
-and each answer until the test reports it. It makes the names only when they are needed.
+is cut off with its user, or a request with `catch_response=True` and no `with`. The plugin notes each call while it
+lasts, and each answer until the test reports it. It makes the names only when they are needed.
 """
 
 from __future__ import annotations
