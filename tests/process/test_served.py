@@ -394,7 +394,7 @@ def test_another_size_is_drawn_at_once(terminal: Terminal) -> None:
 def test_without_colour_there_are_no_colour_codes(sidecar: Sidecar) -> None:
     terminal = Terminal(sidecar.port, NO_COLOR="1")
     try:
-        terminal.wait_for("leaves")
+        terminal.wait_for("quit")
         colours = [f"\x1b[{code}m" for code in ("31", "32", "33", "1;31", "1;33")]
         assert not any(colour in terminal.seen for colour in colours)
     finally:
