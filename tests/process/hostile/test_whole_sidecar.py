@@ -90,7 +90,7 @@ def test_a_slow_engine_delays_no_round_for_long(sidecar: WholeSidecar, engine: H
     for number in range(10, 70):
         engine.add(number)
     with engine.bending("inspect", dripping(HEAD, b" ", 0.2)):
-        eventually(lambda: "Docker takes too long" in sidecar.warnings(), "a warning")
+        eventually(lambda: "Docker was too slow" in sidecar.warnings(), "a warning")
         assert sidecar.snapshot()["stale"] is False
 
 
@@ -223,4 +223,4 @@ def test_the_ledger_lock_is_left_behind_by_nobody(sidecar: WholeSidecar, vigil: 
     sidecar.end(signal.SIGKILL)
     sidecar.begin_again()
     eventually(sidecar.snapshot, "a Snapshot after a kill")
-    assert "another sidecar" not in health(sidecar)
+    assert "another monitor" not in health(sidecar)
