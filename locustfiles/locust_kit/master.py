@@ -203,7 +203,7 @@ class MasterPart:
                 self._close()
 
     def _workers_to_return(self) -> int:
-        """Return how many workers of the last run will register anew: Locust has them wait for STOP_TIMEOUT first."""
+        """Return how many workers of the last run will register again. Locust has them wait for STOP_TIMEOUT first."""
         runner = self._environment.runner
         is_over = self._run is not None and self._run.ended_at and time.monotonic() < self._return_by
         return max(0, self._workers_at_end - runner.worker_count) if is_over and isinstance(runner, MasterRunner) else 0

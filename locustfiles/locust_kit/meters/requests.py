@@ -1,9 +1,12 @@
 """What became of each request of HttpUser and FastHttpUser: a worker's account, and that of all workers.
 
-The account's document: `sent` requests, of which `answered` ones, of which Locust got `reported` ones; the counts of
-`flights.Endpoint`, and `in_flight`; `endpoints`, those with anything but reported answers, where counts of 0 are left
-out and `waiting`, `cut_waited`, `given_up_waited` are pairs of whole seconds and how many waited so long; `sites`, the
-lines whose answers were never reported.
+The account's document has these fields:
+
+- `sent`, the requests; `answered`, those with an answer; `reported`, those that Locust was given
+- `in_flight`, and the counts of `flights.Endpoint`
+- `endpoints`, those with anything but reported answers. Counts of 0 are left out. `waiting`, `cut_waited` and
+  `given_up_waited` are pairs of whole seconds and how many requests waited so long
+- `sites`, the lines whose answers were never reported
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ class RequestMeter:
         self._forget()
 
     def listen(self, environment: Environment) -> None:
-        """Follow the clients of this process; begin anew where Locust resets its statistics."""
+        """Follow the clients of this process; begin again where Locust resets its statistics."""
         self._environment = environment
         followed, self._not_followed = install(self._flights)
         said = [f"{', '.join(followed)}: requests on their way are followed"] if followed else []
