@@ -1,4 +1,4 @@
-"""The master's part, also of a Locust without workers: each run's identity and record, and what its workers report."""
+"""The plugin on the master, also in a Locust without workers: identity, record and worker reports of each run."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ from locust_kit.worker_report import (
 
 logger = logging.getLogger("locust_kit")
 
-_AT_WORK = (STATE_RUNNING, STATE_SPAWNING)  # a worker's state until it has said that it stopped
+_AT_WORK = (STATE_RUNNING, STATE_SPAWNING)  # a worker's state until it has reported its stop
 _LONGEST_GOODBYE_SECONDS, _LOOK_SECONDS = 600.0, 0.1
 _RETURN_SECONDS = 5.0  # after STOP_TIMEOUT
 _LAST_REPORTS_SECONDS = 2.0  # Locust waits for them for 0.5 s, and twice
 
 
 class WorkerReports:
-    """What workers reported: by worker the files it loaded, its memory and the plugin's cost; and the run's retries."""
+    """The workers' reports: by worker its loaded files, memory and the plugin's cost; and the run's retries."""
 
     def __init__(self) -> None:
         self.files: dict[str, Digests] = {}
@@ -58,7 +58,7 @@ class WorkerReports:
         self.retries = 0
 
     def take(self, worker: str, report: dict[str, Any]) -> None:
-        """Add one report; a part that is missing or of another type is left out."""
+        """Add one report; ignore parts that are missing or of another type."""
         if isinstance(report.get(FILES_KEY), dict):
             self.files[worker] = report[FILES_KEY]
         for key, by_worker in self.latest.items():
@@ -68,7 +68,7 @@ class WorkerReports:
             self.retries += report[RETRIES_KEY]
 
     def begin_run(self) -> None:
-        """Forget the figures of the run before; which files a worker loaded stays true."""
+        """Forget the figures of the run before; keep the workers' loaded files."""
         self.retries = 0
         for by_worker in self.latest.values():
             by_worker.clear()
@@ -100,7 +100,7 @@ class MasterPart:
         self._master_end = MasterEnd(environment, self._recorder.stopping, self._end_at_quit)
 
     def listen(self) -> None:
-        """Register for Locust's events; add the pages where there is a web UI."""
+        """Register for Locust's events; add the pages if there is a web UI."""
         events = self._environment.events
         events.test_start.add_listener(guarded(self._test_start))
         events.test_stopping.add_listener(guarded(self._test_stopping))
@@ -179,13 +179,13 @@ class MasterPart:
         self._end_ramp()
 
     def _end_ramp(self) -> None:
-        """End a ramp that is under way, as Locust's Stop button does; its timer forgets to, and users go on coming."""
+        """End a current ramp, as Locust's Stop button does: Locust's timer would let it go on starting users."""
         ramp = getattr(self._environment.web_ui, "_swarm_greenlet", None)
         if ramp is not None and ramp is not gevent.getcurrent():
             ramp.kill(block=False)
 
     def _end_if_over(self) -> None:
-        """End a run whose last users have stopped: with a worker missing, Locust itself waits a minute longer."""
+        """End a run whose last users have stopped: if a worker is missing, Locust itself waits a minute longer."""
         runner = self._environment.runner
         if isinstance(runner, MasterRunner) and runner.state == STATE_STOPPING and not runner.user_count:
             states = {client.state for client in runner.clients.values()}
@@ -209,10 +209,10 @@ class MasterPart:
         return max(0, self._workers_at_end - runner.worker_count) if is_over and isinstance(runner, MasterRunner) else 0
 
     def _close_when_reported(self, runner: MasterRunner, run_id: str) -> None:
-        """Close the run of this id when no worker is at work any more: their own listeners of test_stop may take long.
+        """Close the run of this id when no worker is busy any more: the test's test_stop listeners may take long.
 
-        Nothing is left to do once the next run has begun. Where users are left, Locust itself ends, and its workers
-        hear of it only now.
+        If the next run has begun, there is nothing left to do. If users are left, Locust itself ends, and its workers
+        only learn it now.
         """
         most = _LAST_REPORTS_SECONDS if runner.user_count else _LONGEST_GOODBYE_SECONDS
         with gevent.Timeout(most, False):  # noqa: FBT003  gevent's own form of call
@@ -227,18 +227,18 @@ class MasterPart:
         return self._run is not None and self._run.run_id == run_id
 
     def _end_at_quit(self) -> None:
-        """End the run of a master that hears of nothing any more, and wait until its end is on the disk."""
+        """End the run of a master that receives no more messages, and wait until its end is on the disk."""
         self._test_stop()
         self._close()
         self._recorder.wait()
 
     def _close(self, **_: Any) -> None:
-        """Write the end of a run down, once, when its workers have sent their last figures."""
+        """Write the end of a run once its workers have sent their last figures."""
         if not (self._run and self._run.ended_at and self._recorder.is_open):
             return
         try:
             for step in (self._look_last, self._failures.end, self._read_own_meters, self._note_retries):
-                guarded(step)()  # one that fails leaves no run open: the next one would inherit what it counted
+                guarded(step)()  # a failed step must not leave the run open: the next run would inherit its counts
         finally:
             self._recorder.end(self._run, {RETRIES_KEY: self._reports.retries, **self._reports.latest})
 
@@ -269,7 +269,7 @@ class MasterPart:
             self._readings.take(LOCAL, self._own_meters.document())
 
     def _finished(self) -> int:
-        """Return how many users ended themselves, and were not replaced since."""
+        """Return how many users ended themselves and were not replaced."""
         return int(self._readings.of(UserMeter).get("finished_now", 0))
 
     def _take_own_retries(self) -> None:

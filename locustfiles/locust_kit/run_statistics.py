@@ -1,6 +1,6 @@
-"""Locust's own statistics of a run as a document, `statistics.json`, less the requests after the end of its load.
+"""Locust's own statistics of a run as the document `statistics.json`, without requests after the end of the load.
 
-Rates are over the time of the load, by the master's clock.
+Rates are per second of the load, by the master's clock.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def document(
 ) -> Document:
     """Return the figures of all requests and of each method and name, and each error; `clean` removes secrets.
 
-    `span` is from when to when the load lasted, in seconds since 1970; `seconds` is its length, by a steady clock.
+    `span` is start and end of the load in seconds since 1970; `seconds` is its length by a steady clock.
 
-    Names beyond the most frequent are together in the rows `(others)`, one for each method. `left_out_before` is how
-    many, by method, are in such a row of Locust's own.
+    Only the most frequent names have rows of their own. The others are in a row `(others)` for each method.
+    `left_out_before` counts, by method, the names that Locust's own table already has in such a row.
     """
     after: dict[tuple[str, str], Document] = {}
     for row in after_the_end.get("endpoints") or ():
@@ -93,9 +93,9 @@ def total(stats: RequestStats, seconds: float, after_the_end: Mapping[str, Any])
 
 
 def _over_time(entry: StatsEntry, since: float, until: float) -> Document:
-    """Return how many requests ended, and failed, in each step of the load, by the clocks of the workers.
+    """Return how many requests ended and failed in each step of the load, by the workers' clocks.
 
-    A step is a second, in a long run more. What reports bring to the master comes up to three seconds later.
+    A step is one second, in a long run more. Reports reach the master up to three seconds later.
     """
     first, last = int(since), int(until)
     step = (last - first) // _MOST_STEPS + 1
@@ -116,7 +116,7 @@ def _over_time(entry: StatsEntry, since: float, until: float) -> Document:
 
 
 def _errors(stats: RequestStats, after_the_end: Mapping[str, Any]) -> list[tuple[tuple[str, str, str], int]]:
-    """Return how often each error came in the load, the most frequent first."""
+    """Return the count of each error in the load, the most frequent first."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for error in stats.errors.values():
         counts[_key(error.method, error.name, StatsError.parse_error(error.error))] += error.occurrences
@@ -128,13 +128,13 @@ def _errors(stats: RequestStats, after_the_end: Mapping[str, Any]) -> list[tuple
 
 
 def _key(*parts: str | None) -> tuple[str, str, str]:
-    """Return method, name and error at the length at which a worker sends what came after the end."""
+    """Return method, name and error, cut to the length in a worker's report about requests after the end."""
     method, name, error = (safe(part or "", LONGEST_NAME) for part in parts)
     return method, name, error
 
 
 def _less(entry: StatsEntry, after: Mapping[str, Any] | None) -> StatsEntry:
-    """Return the entry without the requests after the end. Its shortest and longest time may then be rounded."""
+    """Return the entry without the requests after the end. Its minimum and maximum may then be rounded."""
     if after is None:
         return entry
     rest = StatsEntry(entry.stats, entry.name, entry.method)

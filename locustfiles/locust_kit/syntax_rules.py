@@ -1,7 +1,7 @@
-"""What the user's files say that Locust silently ignores: each rule names file, line, and what to write instead.
+"""Find code in the user's files that Locust silently ignores: each rule names file, line, and the correct code.
 
-A rule looks at the loaded classes and at the syntax trees. To add one: a generator of problems, and a row in RULES.
-An accusation must be certain. What a rule is not sure of, it leaves out.
+A rule reads the loaded classes and the syntax trees. To add one: a generator of problems, and a row in RULES. A rule
+reports only what is certain. If it is not sure, it reports nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from locust_kit.user_code import SESSIONS, Loaded, Problem, shown
 _DATA = (".csv", ".tsv", ".txt", ".json")
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _READ_MARKS = frozenset({"utf-8-sig", "utf-16"})
-_READERS = frozenset({"pandas", "polars"})  # they leave a mark out themselves
+_READERS = frozenset({"pandas", "polars"})  # these libraries skip the mark themselves
 _LONGEST_NAME = 200
 _HOOKS = ("on_start", "on_stop")
 _OLD_ATTRIBUTES = {
@@ -33,39 +33,39 @@ _OLD_ATTRIBUTES = {
     "max_wait": "wait_time = between(1, 5), in seconds",
     "task_set": "tasks = [YourTaskSet]",
 }
-"""What classes of Locust 0.x had, and what to write today."""
+"""Class attributes of Locust 0.x, and their replacements."""
 
 
 class FilesAndClasses(NamedTuple):
-    """What rules look at: the classes that Locust found, and the files that they came from."""
+    """The input of rules: the classes that Locust found, and their files."""
 
     loaded: Loaded
     sources: Sequence[SourceFile]
 
 
 class SyntaxRule(NamedTuple):
-    """One rule. Where `refuses` is true, nothing starts; else it is a warning."""
+    """One rule. If `refuses` is true, nothing starts; otherwise its problems are warnings."""
 
     find: Callable[[FilesAndClasses], Iterator[Problem]]
     refuses: bool = False
 
 
 def look(loaded: Loaded) -> list[Problem]:
-    """Return the warnings of all rules, and add what they refuse to the problems of `loaded`."""
+    """Return the warnings of all rules, and add refusals to the problems of `loaded`."""
     warnings: list[Problem] = []
     seen = FilesAndClasses(loaded, source_files())
     for rule in RULES:
         try:
             found = list(dict.fromkeys(rule.find(seen)))
         except Exception as error:  # noqa: BLE001  a rule that fails must not keep a good locustfile from running
-            print(f"locust-kit: {rule.find.__name__} could not look: {error!r}", file=sys.stderr)
+            print(f"locust-kit: the rule {rule.find.__name__} failed: {error!r}", file=sys.stderr)
             continue
         (loaded.problems if rule.refuses else warnings).extend(found)
     return warnings
 
 
 def coroutines(seen: FilesAndClasses) -> Iterator[Problem]:
-    """Yield tasks, on_start and on_stop that Locust calls without running a line of them."""
+    """Yield tasks, on_start and on_stop that Locust calls without running their code."""
     for owner in _owners(seen.loaded.users.values()):
         if _runs_tasks_itself(owner):
             continue
@@ -75,14 +75,14 @@ def coroutines(seen: FilesAndClasses) -> Iterator[Problem]:
 
 
 def listeners(seen: FilesAndClasses) -> Iterator[Problem]:
-    """Yield listeners of Locust's events that are called without running a line of them."""
+    """Yield listeners of Locust's events that are called without running their code."""
     for hook in vars(events).values():
         handlers = hook._handlers if isinstance(hook, EventHook) else ()  # noqa: SLF001  it has no public name
         yield from (problem for handler in handlers if (problem := _never_runs(handler)) and _is_in(problem, seen))
 
 
 def _owners(classes: Iterable[type[User]]) -> list[type[User | TaskSet]]:
-    """Return User classes and all the TaskSets in them, each once."""
+    """Return all User classes and the TaskSets in them, each once."""
     owners: dict[type[User | TaskSet], None] = {}
     waiting: list[Any] = list(classes)
     while waiting:
@@ -94,7 +94,7 @@ def _owners(classes: Iterable[type[User]]) -> list[type[User | TaskSet]]:
 
 
 def _runs_tasks_itself(owner: type) -> bool:
-    """Tell whether a class runs its tasks in a way of its own, perhaps in an event loop."""
+    """Return whether a class overrides how its tasks run, perhaps in an event loop."""
     return any(
         not parent.__module__.startswith("locust.") and {"execute_task", "execute_next_task", "run"} & set(vars(parent))
         for parent in owner.__mro__
@@ -103,10 +103,11 @@ def _runs_tasks_itself(owner: type) -> bool:
 
 def _never_runs(part: Any) -> Problem | None:
     if inspect.iscoroutinefunction(part) or inspect.isasyncgenfunction(part):
-        kind = "is a coroutine (async def): Locust calls it, never awaits it, and no line of it runs"
-        fix = "write it as a plain def; Locust runs users in gevent, not in asyncio"
+        kind = "is a coroutine (async def): Locust never awaits it, so its code does not run"
+        fix = "write it as a plain def: Locust runs users in gevent, not in asyncio"
     elif inspect.isgeneratorfunction(part):
-        kind, fix = "is a generator (it has yield): Locust calls it, and no line of it runs", "write it without yield"
+        kind = "is a generator (it has yield): Locust calls it, but its code does not run"
+        fix = "write it without yield"
     else:
         return None
     code = inspect.unwrap(part).__code__
@@ -133,7 +134,7 @@ def _is_in(problem: Problem, seen: FilesAndClasses) -> bool:
 
 
 def old_attributes(seen: FilesAndClasses) -> Iterator[Problem]:
-    """Yield attributes of Locust 0.x that nothing reads any longer: neither Locust nor the user's own code."""
+    """Yield attributes of Locust 0.x that neither Locust nor the user's own code reads."""
     read = {name for source in seen.sources for name in _names_read(source.tree)}
     classes = {
         (getattr(sys.modules.get(parent.__module__), "__file__", None), parent.__name__)
@@ -145,7 +146,7 @@ def old_attributes(seen: FilesAndClasses) -> Iterator[Problem]:
             if isinstance(node, ast.ClassDef) and (source.path, node.name) in classes:
                 for name, line in _attributes(node):
                     if name in _OLD_ATTRIBUTES and name not in read:
-                        text = f"{node.name}.{name} is of Locust 0.x, and ignored since 1.0"
+                        text = f"{node.name}.{name} is an attribute of Locust 0.x, ignored since 1.0"
                         yield Problem(source.shown, line, "old-attribute", text, _OLD_ATTRIBUTES[name])
 
 
@@ -168,12 +169,12 @@ def _attributes(node: ast.ClassDef) -> Iterator[tuple[str, int]]:
 
 
 def exit_codes(seen: FilesAndClasses) -> Iterator[Problem]:
-    """Yield each place that sets the exit code of Locust's process, which is no run's: the master runs on."""
+    """Yield each place that sets the exit code of Locust's process: the master keeps running after a run."""
     for source in seen.sources:
         for node in ast.walk(source.tree):
             if _sets_exit_code(node):
-                text = "sets process_exit_code, which has no effect here: the master outlives its runs"
-                fix = 'say it with the run: make run FAIL_RATIO=1% THRESHOLDS="p95<800"'
+                text = "sets process_exit_code, which has no effect: the master keeps running after a run"
+                fix = 'set limits for the run: make run FAIL_RATIO=1% THRESHOLDS="p95<800"'
                 yield Problem(source.shown, getattr(node, "lineno", None), "exit-code", text, fix)
 
 
@@ -196,7 +197,7 @@ def answers(seen: FilesAndClasses) -> Iterator[Problem]:
 
 
 def marked_data(seen: FilesAndClasses) -> Iterator[Problem]:
-    """Yield data files that begin with a byte order mark, which `open` takes for a part of the first column's name."""
+    """Yield data files that begin with a byte order mark, which `open` reads as part of the first column name."""
     texts = [
         (node.value, source)
         for source in seen.sources
@@ -209,8 +210,8 @@ def marked_data(seen: FilesAndClasses) -> Iterator[Problem]:
         if text.endswith(_DATA) and len(text) <= _LONGEST_NAME:
             paths = (Path(text), Path(source.path).parent / text)
             if any(_begins_with_mark(path) for path in paths if path.is_file()):
-                problem = "begins with a byte order mark, which open() takes for a part of its first name"
-                fix = 'save it as UTF-8 without a mark, or open(..., encoding="utf-8-sig")'
+                problem = "begins with a byte order mark, which open() reads as part of the first column name"
+                fix = 'save it as UTF-8 without a byte order mark, or use open(..., encoding="utf-8-sig")'
                 yield Problem(text, None, "byte-order-mark", problem, fix)
 
 
@@ -220,7 +221,7 @@ def _begins_with_mark(path: Path) -> bool:
 
 
 def ignored_pytest_functions(seen: FilesAndClasses) -> Iterator[Problem]:
-    """Yield pytest functions beside User classes: Locust runs them only where no locustfile has such a class."""
+    """Yield pytest functions beside User classes: Locust runs them only if no locustfile has a User class."""
     if any(issubclass(user, PytestUser) for user in seen.loaded.users.values()):
         return
     read = {name for source in seen.sources for name in _names_read(source.tree)}
@@ -230,8 +231,10 @@ def ignored_pytest_functions(seen: FilesAndClasses) -> Iterator[Problem]:
         for node in defined:
             takes = {argument.arg for argument in node.args.args}
             if node.name.startswith("test") and node.name not in read and takes & fixtures:
-                text = f"{node.name} is a pytest function, and ignored: the locustfiles have User classes"
-                yield Problem(source.shown, node.lineno, "pytest", text, "LOCUSTFILE= a file that holds no User class")
+                text = f"Locust ignores the pytest function {node.name}, because the locustfiles have User classes"
+                yield Problem(
+                    source.shown, node.lineno, "pytest", text, "set LOCUSTFILE to a file without User classes"
+                )
 
 
 def _is_fixture(decorator: ast.expr) -> bool:

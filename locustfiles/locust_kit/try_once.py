@@ -38,20 +38,20 @@ from locust_kit.clean_request import clean, clean_error, is_failed, take_over
 from locust_kit.failures.settings import Cleaner
 from locust_kit.guard import listen_first
 from locust_kit.patches import Patches
-from locust_kit.texts import attribute, safe
+from locust_kit.texts import attribute, plural, safe
 from locust_kit.time_limit import TookTooLongError, end_process_after, place, within
 from locust_kit.user_code import Loaded, load, needs_host
 
 PART_SECONDS = 60.0
-"""The longest that one part may take here (a task, `on_start`, a listener): a hanging target ends in a line."""
+"""Time limit of one part (a task, `on_start`, a listener): a target that does not answer becomes one line."""
 
 _NO_TARGET = 2
-_EXIT_SECONDS = 5.0  # for what the test does as the process ends; a thread that never ends would hold it for ever
+_EXIT_SECONDS = 5.0  # for exit handlers of the test; a thread that never ends would keep the process forever
 _LONGEST, _LONGEST_READ = 300, 10_000
 
 
 class Printer:
-    """A printer of each request as it ends, and a count of them."""
+    """Prints each request at its end, and counts requests, failures and errors."""
 
     def __init__(self, stats: RequestStats) -> None:
         self._stats = stats  # those of Locust's environment, which a listener may read
@@ -61,7 +61,7 @@ class Printer:
         self.clean = Cleaner(os.environ, 1)
 
     def text(self, value: Any) -> str:
-        """Return a text as one part of a line: without secrets and control characters, and not too long."""
+        """Return a text for one line: without secrets and control characters, and not too long."""
         shown = self.clean(safe(value, _LONGEST_READ)).strip()
         shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
         return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]} …"
@@ -96,10 +96,10 @@ class Printer:
         print(f"  FAIL {text}", flush=True)
 
     def run(self, name: str, part: Callable[[], object], *, is_users: bool = True) -> bool:
-        """Run a part of the user's code within its limit; print what went wrong, and return whether nothing did.
+        """Run a part of the user's code within its limit; print its error, and return whether it succeeded.
 
         Raises:
-            StopUser, StopTest: the part asked for it. Outside of a user (`is_users`) that is an error.
+            StopUser, StopTest: the part raised it. Outside of a user (`is_users`) it is an error.
 
         """
         error = within(PART_SECONDS, name, part)
@@ -116,7 +116,7 @@ class Printer:
 
 
 def tasks_of(owner: Any) -> list[Any]:
-    """Return the tasks of a User or a TaskSet, each once, in their order; a Markov chain's as its transitions lead."""
+    """Return the tasks of a User or a TaskSet in order, each once; in a Markov chain in the order of transitions."""
     if isinstance(owner, MarkovTaskSet):
         chain: dict[str, Any] = {}
         names = [str(attribute(owner.current, "__name__"))]
@@ -132,7 +132,7 @@ def tasks_of(owner: Any) -> list[Any]:
 
 
 def run_task(task: Any, owner: Any, printer: Printer) -> None:
-    """Run one task of `owner` (a User or a TaskSet); a TaskSet runs each of its own once.
+    """Run one task of `owner` (a User or a TaskSet); a TaskSet runs each of its own tasks once.
 
     Raises:
         StopUser, StopTest: the task stopped its user, or the whole test.
@@ -145,7 +145,7 @@ def run_task(task: Any, owner: Any, printer: Printer) -> None:
             run_tasks(name, made[0], printer)
         return
     print(f" {printer.text(name)}")
-    is_bound = isinstance(owner, TaskSet) and attribute(task, "__self__") is owner  # a User's own, Locust calls with it
+    is_bound = isinstance(owner, TaskSet) and attribute(task, "__self__") is owner  # a User's own task gets the user
     printer.run(name, task if is_bound else partial(task, owner))
     user = owner if isinstance(owner, User) else owner.user
     if user.environment.runner.state == STATE_STOPPED:
@@ -155,7 +155,7 @@ def run_task(task: Any, owner: Any, printer: Printer) -> None:
 
 
 def run_tasks(name: str, owner: Any, printer: Printer) -> None:
-    """Run on_start, each task once, and on_stop of a User or a TaskSet; nothing more where on_start fails."""
+    """Run on_start, each task once, and on_stop of a User or a TaskSet; stop if on_start fails."""
     started = True
     try:
         started = printer.run(f"{name}.on_start", owner.on_start)
@@ -170,7 +170,7 @@ def run_tasks(name: str, owner: Any, printer: Printer) -> None:
 
 
 def run_functions(name: str, user: PytestUser, printer: Printer) -> None:
-    """Run the pytest functions of a user once each, with what their fixtures yield, as Locust runs them."""
+    """Run each pytest function of a user once, with the value of its fixture, as Locust does."""
     for function in user.functions:
         made: list[Any] = []
         fixture = function.fixturedef  # type: ignore[attr-defined]  # Locust puts it there
@@ -184,7 +184,7 @@ def _set_up(fixture: Any, user: User, made: list[Any]) -> None:
 
 
 def _call(function: Callable[..., Any], fixture: Any) -> None:
-    """Call a pytest function; what a failed request raises is printed as that request."""
+    """Call a pytest function; print the exception of a failed request as that request."""
     try:
         function(fixture)
     except (RequestException, CatchResponseError, ConnectionError) as error:
@@ -208,13 +208,13 @@ def try_user(name: str, user: User, printer: Printer) -> None:
             user._taskset_instance = DefaultTaskSet(user)  # noqa: SLF001  as above; self.wait() needs it
             run_tasks(name, user, printer)
     except (StopUser, StopTest) as stop:
-        print(f"  {type(stop).__name__} ended the pass")
+        print(f"  {type(stop).__name__} ended the try")
         if user.environment.runner.state == STATE_STOPPED:
             raise StopTest from None
 
 
 def users_of(environment: Environment, printer: Printer) -> Iterator[tuple[str, User]]:
-    """Make one user of each class, as Locust makes them: the host of the call replaces that of the class."""
+    """Make one user of each class as Locust does: HOST replaces the host of the class."""
     for user_class in environment.user_classes:
         name = user_class.__name__
         if environment.host:
@@ -230,7 +230,7 @@ def _make(user_class: type[User], environment: Environment, made: list[User]) ->
 
 
 def note_answers(answers: list[Any]) -> None:
-    """Have each answer noted that a request with `catch_response=True` gets."""
+    """Note each answer of a request with `catch_response=True`."""
 
     def request(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         answer = original(*args, **kwargs)
@@ -243,16 +243,16 @@ def note_answers(answers: list[Any]) -> None:
 
 
 def name_unreported(answers: Iterable[Any], printer: Printer) -> None:
-    """Print the answers that no `with` block reported: Locust knows nothing of them."""
+    """Print the answers that no `with` block reported: Locust does not count them."""
     for answer in answers:
         if not getattr(answer, "_entered", True):
             meta = answer.request_meta
             asked, why = printer.text(f"{meta['request_type']} {meta['name']}"), "catch_response=True without `with`"
-            printer.error(f"{asked}: answered {answer.status_code}, and was never reported: {why}")
+            printer.error(f"{asked}: answered {answer.status_code}, but was never reported: {why}")
 
 
 def without_host(environment: Environment) -> str:
-    """Return the name of the first class that makes HTTP requests and has nowhere to send them; "" when all have."""
+    """Return the first class that makes HTTP requests but has no host; "" if all have one."""
     for user_class in environment.user_classes:
         if needs_host(user_class) and not (environment.host or user_class.host):
             return user_class.__name__
@@ -260,14 +260,14 @@ def without_host(environment: Environment) -> str:
 
 
 def fire(event: EventHook, name: str, printer: Printer, *, reverse: bool = False, **arguments: Any) -> None:
-    """Call each listener of an event within its limit; one that fails is an error, and does not end the others."""
+    """Call each listener of an event within its limit; a failure is an error and does not stop the others."""
     handlers = list(event._handlers)  # noqa: SLF001  Locust's own `fire` logs errors, and hangs with its listener
     for handler in reversed(handlers) if reverse else handlers:
         printer.run(f"events.{name}", partial(handler, **arguments), is_users=False)
 
 
 def run_pass(environment: Environment, runner: LocalRunner, printer: Printer) -> None:
-    """Fire Locust's events in Locust's order around one pass of one user of each class."""
+    """Fire Locust's events in Locust's order around one pass with one user of each class."""
     hooks = environment.events
     fire(hooks.init, "init", printer, environment=environment, runner=runner, web_ui=None)
     environment._filter_tasks_by_tags()  # noqa: SLF001  what a runner does when it starts users
@@ -289,7 +289,7 @@ def run_pass(environment: Environment, runner: LocalRunner, printer: Printer) ->
 def main() -> int:
     """Try each User class.
 
-    Return 0 when at least one request was made and none failed, 2 when a class has no host, else 1.
+    Return 0 if at least one request was made and no request failed, 2 if a class has no host, else 1.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this process without a traceback
     stats = RequestStats()
@@ -314,8 +314,8 @@ def main() -> int:
         catch_exceptions=False,
     )
     if homeless := without_host(environment):
-        text = "has no host, and none was given → make try HOST=http://<your service>, or MOCK=1"
-        print(f"the class {homeless} {text}", file=sys.stderr)
+        text = "has no host, and HOST is not set → make try HOST=http://<your service>, or MOCK=1"
+        print(f"class {homeless} {text}", file=sys.stderr)
         return _NO_TARGET
     environment.stats = stats
     return _try(environment, printer)
@@ -331,7 +331,8 @@ def _try(environment: Environment, printer: Printer) -> int:
     with suppress(StopTest):
         run_pass(environment, runner, printer)
     name_unreported(answers, printer)
-    print(f"{printer.requests} requests, {printer.failures} failed, {printer.errors} errors in the locustfile")
+    counts = f"{plural(printer.requests, 'request')}, {printer.failures} failed"
+    print(f"{counts}, {plural(printer.errors, 'error')} in the locustfile")
     if not printer.requests:
         print("No request was made.", file=sys.stderr)
     code = 0 if printer.requests and not printer.failures and not printer.errors else 1

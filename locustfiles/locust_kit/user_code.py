@@ -1,4 +1,4 @@
-"""Loads the user's locustfiles as Locust would, and says in one line each what went wrong, and where."""
+"""Load the user's locustfiles as Locust does, and describe each problem and its place in one line."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from locust.util.load_locustfile import load_locustfile, load_locustfile_pytest
 from locust_kit.loaded_files import USER_FILES
 from locust_kit.own_programs import OwnProgramError, own_programs
 from locust_kit.places import in_folder, innermost
-from locust_kit.texts import safe
+from locust_kit.texts import plural, safe
 
 REMOVED = {
-    "request_success": "use events.request and look for exception is None",
-    "request_failure": "use events.request and look at its exception argument: it is None for a success",
+    "request_success": "use events.request: its exception is None for a success",
+    "request_failure": "use events.request: its exception is None for a success, else the failure",
     "locust_start_hatching": "use events.spawning_complete or events.test_start",
     "hatch_complete": "use events.spawning_complete",
     "master_start_hatching": "use events.test_start",
@@ -35,7 +35,7 @@ REMOVED = {
     "slave_report": "use events.worker_report",
     "locust_error": "use events.user_error",
 }
-"""Events that Locust removed, and what takes their place."""
+"""Events that Locust removed, and their replacements."""
 _OF_A_NETWORK = (ConnectionError, TimeoutError, socket.gaierror)
 _CLIENTS = frozenset({"requests", "urllib", "urllib3", "httpx", "aiohttp"})
 
@@ -54,7 +54,7 @@ PACKAGES = {
     "websocket": "websocket-client",
     "yaml": "PyYAML",
 }
-"""Modules that a package of another name holds; that of their own name is missing, or holds something else."""
+"""Modules that are in a package of another name; the package of their own name is missing or a different one."""
 
 _LONGEST = 2000
 SESSIONS = ("session", "fastsession")  # Locust's own fixtures
@@ -62,11 +62,11 @@ SESSIONS = ("session", "fastsession")  # Locust's own fixtures
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why the locustfile cannot run, or what in it has no effect.
+    """Why the locustfile cannot run, or a part of it that has no effect.
 
-    `kind`: missing, unreadable, syntax, import, removed-api, program, no-user-class, duplicate, options or error; of
-    the rules that look into the files: coroutine, old-attribute, exit-code, catch-response, pytest or byte-order-mark.
-    The check itself adds traces.
+    `kind`: missing, unreadable, syntax, import, removed-api, program, no-user-class, duplicate, options or error. The
+    rules that read the files use coroutine, old-attribute, exit-code, catch-response, pytest or byte-order-mark. The
+    check itself adds traces.
     """
 
     file: str
@@ -79,7 +79,7 @@ class Problem:
 
 @dataclass
 class Loaded:
-    """The classes of the locustfiles, and the problems met on the way."""
+    """The classes of the locustfiles, and the problems that were found."""
 
     users: dict[str, type[User]] = field(default_factory=dict)
     shapes: dict[str, LoadTestShape] = field(default_factory=dict)
@@ -95,7 +95,7 @@ def load(setting: str) -> Loaded:
         with own_programs() as programs:
             try:
                 users, shapes = load_locustfile(path)
-                gevent.sleep(0)  # what the file has spawned begins
+                gevent.sleep(0)  # greenlets of the file begin
             except (Exception, SystemExit, GreenletExit, OwnProgramError) as raised:  # noqa: BLE001  the user's may raise anything
                 error = raised
         if error := programs[0] if programs else error:
@@ -113,14 +113,14 @@ def load(setting: str) -> Loaded:
                 result.problems.append(problem_of(raised, path))
         result.problems += _unusable_functions(result.users.values())
     if not result.users and not result.problems:
-        text = "holds no User class"
+        text = "contains no User class"
         fix = "define a class that inherits from HttpUser, FastHttpUser or User"
         result.problems.append(Problem(", ".join(shown(path) for path in paths), None, "no-user-class", text, fix))
     return result
 
 
 def _add(known: dict[str, Any], what: str, found: Any, path: str, files: dict[str, str], result: Loaded) -> None:
-    """Keep a class or a shape by its name; two of one name in two files are a problem."""
+    """Keep a class or a shape by its name; the same name in two files is a problem."""
     other = known.setdefault(what.rpartition(" ")[2], found)
     try:
         file = inspect.getfile(found if isinstance(found, type) else type(found))  # asks sys.modules: ask right now
@@ -141,29 +141,29 @@ def _existing(setting: str, result: Loaded) -> Iterator[str]:
             result.problems.append(_unreadable(shown(name), f"chmod o+r {shlex.quote(shown(name))}"))
         elif not Path(name).exists():
             result.problems.append(
-                Problem(shown(name), None, "missing", "does not exist", "set LOCUSTFILE to one that does")
+                Problem(shown(name), None, "missing", "does not exist", "set LOCUSTFILE to an existing file")
             )
         elif Path(name).is_file() and not name.endswith(".py"):
             result.problems.append(
-                Problem(shown(name), None, "missing", "is no Python file", "its name must end in .py")
+                Problem(shown(name), None, "missing", "is not a Python file", "the name must end in .py")
             )
         else:
             yield from parse_locustfile_paths([name])
 
 
 def _unreadable(file: str, command: str) -> Problem:
-    text = f"cannot be read by the container's user (uid {os.getuid()}, neither root nor you)"
+    text = f"cannot be read by the container's user (uid {os.getuid()}, not root and not you)"
     return Problem(file, None, "unreadable", text, command)
 
 
 def _unusable_functions(users: Iterable[type[User]]) -> Iterator[Problem]:
-    """Yield pytest functions that end each user at once: Locust hands them what one fixture yields."""
+    """Yield pytest functions that end each user at once: Locust passes the value of exactly one fixture."""
     for function in (function for user in users if issubclass(user, PytestUser) for function in user.functions):
         count, fixture = len(inspect.signature(function.obj).parameters), getattr(function, "fixturedef", None)
         if count != 1:
-            text = f"the pytest function {function.name} takes {count} fixtures, and Locust gives it one"
+            text = f"the pytest function {function.name} takes {plural(count, 'fixture')}, but Locust passes one"
         elif not inspect.isgeneratorfunction(fixture.func):  # type: ignore[union-attr]  # it has one
-            text = f"the fixture {fixture.argname} of {function.name} has no yield, and Locust waits for one"  # type: ignore[union-attr]
+            text = f"the fixture {fixture.argname} of {function.name} has no yield, but Locust needs one"  # type: ignore[union-attr]
         else:
             continue
         line = function.obj.__code__.co_firstlineno
@@ -171,7 +171,7 @@ def _unusable_functions(users: Iterable[type[User]]) -> Iterator[Problem]:
 
 
 def needs_host(user_class: type[User]) -> bool:
-    """Tell whether users of a class make HTTP requests; pytest functions do with one of Locust's own fixtures."""
+    """Return whether users of a class make HTTP requests; pytest functions do with one of Locust's own fixtures."""
     if issubclass(user_class, PytestUser):
         fixtures = (getattr(function, "fixturedef", None) for function in user_class.functions)
         return any(fixture is not None and fixture.argname in SESSIONS for fixture in fixtures)
@@ -179,25 +179,25 @@ def needs_host(user_class: type[User]) -> bool:
 
 
 def shown(path: str) -> str:
-    """Return the path as the user knows it: relative to their folder."""
+    """Return the path relative to the user's folder."""
     return in_folder(path) or path
 
 
 def problem_of(error: BaseException, path: str) -> Problem:
-    """Describe `error` by one line, at the last line of the user's own code that led to it."""
+    """Describe `error` in one line, at the last line of the user's own code that led to it."""
     if isinstance(error, SyntaxError):
         return Problem(
-            shown(error.filename or path), error.lineno, "syntax", f"syntax error: {error.msg}", "mend that line"
+            shown(error.filename or path), error.lineno, "syntax", f"syntax error: {error.msg}", "correct that line"
         )
     file, line = _place(error, path)
     text = safe(error, _LONGEST)
     if isinstance(error, ModuleNotFoundError):
         module = str(error.name).partition(".")[0]
         package = PACKAGES.get(module, module)
-        fix = f"put {package} into requirements.txt beside the locustfile, or the module itself beside it"
-        return Problem(file, line, "import", f"imports {error.name}, which is not there", fix, str(error.name))
+        fix = f"add {package} to requirements.txt beside the locustfile, or put the module itself there"
+        return Problem(file, line, "import", f"module {error.name} is not installed", fix, str(error.name))
     if isinstance(error, ImportError):
-        return Problem(file, line, "import", f"import fails: {text}", "mend that import")
+        return Problem(file, line, "import", f"import fails: {text}", "correct that import")
     removed = re.search(r"has no attribute '(\w+)'", text)
     if isinstance(error, AttributeError) and removed and removed[1] in REMOVED:
         what = f"uses events.{removed[1]}, which Locust removed"
@@ -207,23 +207,23 @@ def problem_of(error: BaseException, path: str) -> Problem:
 
 
 def _raised(error: BaseException, text: str) -> tuple[str, str, str]:
-    """Return kind, text and fix of an exception that says nothing of the file's own syntax or imports."""
+    """Return kind, text and fix of an exception that is not about syntax or imports."""
     if isinstance(error, OwnProgramError):
-        what = "starts Locust itself while it is imported: it is a program of its own, not a locustfile"
-        return "program", what, 'put that below `if __name__ == "__main__":`'
+        what = "starts Locust itself while it is imported: it is a program, not a locustfile"
+        return "program", what, 'put that call below `if __name__ == "__main__":`'
     if isinstance(error, SystemExit):
-        return "error", f"ends the process while it is imported: exit({error.code!r})", "remove that"
+        return "error", f"ends the process while it is imported: exit({error.code!r})", "remove that call"
     what = f"raises {type(error).__name__} while it is imported: {(text or 'no text').splitlines()[0]}"
     if isinstance(error, _OF_A_NETWORK) or type(error).__module__.split(".")[0] in _CLIENTS:
         return (
             "error",
             what,
-            "ask what the workers can reach (TARGET_NETWORK), or ask in a test_start listener",
+            "use an address that workers reach (TARGET_NETWORK), or connect in a test_start listener",
         )
-    return "error", what, "mend that line"
+    return "error", what, "correct that line"
 
 
 def _place(error: BaseException, path: str) -> tuple[str, int | None]:
-    """Return the innermost frame in the user's folder; without one, the file that was being loaded."""
+    """Return the innermost frame in the user's folder; otherwise the file that was being loaded."""
     frame = innermost(traceback.extract_tb(error.__traceback__))
     return (shown(frame.filename), frame.lineno) if frame else (shown(path), None)

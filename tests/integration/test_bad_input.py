@@ -40,7 +40,7 @@ FILES: dict[str, tuple[str, list[str]]] = {
     "program": (
         USER.format(body="host = 'http://mock-target:8080'")
         + "from locust.env import Environment\nEnvironment(user_classes=[]).create_local_runner().start(1, 1)\n",
-        ["mine.py", "a program of its own, not a locustfile"],
+        ["mine.py", "it is a program, not a locustfile"],
     ),
     "class-localhost": (USER.format(body="host = 'http://127.0.0.1:1'"), ["host.docker.internal:1"]),
 }

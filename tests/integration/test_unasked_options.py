@@ -145,7 +145,7 @@ def test_try_sends_a_class_without_a_host_where_it_is_told(client: str, two_each
     done = two_each.kit("try", f"HOST={AT_THE_MOCK}", f"LOCUSTFILES_DIR={place}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Visitor → {AT_THE_MOCK}" in done.stdout
-    assert "1 requests, 0 failed" in done.stdout
+    assert "1 request, 0 failed" in done.stdout
 
 
 def test_try_without_any_host_is_one_line(tmp_path: Path, two_each: Stack) -> None:
@@ -162,4 +162,4 @@ def test_what_locust_ignores_is_named_at_up(two_each: Stack, tmp_path: Path) -> 
     done = two_each.kit("try", f"HOST={AT_THE_MOCK}", f"LOCUSTFILES_DIR={place}")
     assert done.returncode == 1
     assert "warning: locustfile.py line 10: catch_response=True without `with`" in done.stdout
-    assert "FAIL GET /status/500: answered 500, and was never reported" in done.stdout
+    assert "FAIL GET /status/500: answered 500, but was never reported" in done.stdout

@@ -1,4 +1,4 @@
-"""On the master: all requests of a run, which failed, and how long they took."""
+"""The account of a run on the master: all requests, the failed ones, and their times."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOCAL_SECONDS = 1.0
 
 
 class FailureAccount:
-    """The sums over all workers. `pusher` sends the rows of failures on; `writer` keeps them in the run's folder."""
+    """The sums over all workers. `pusher` sends the rows of failures; `writer` keeps them in the run's folder."""
 
     def __init__(self, environment: Environment, pusher: Pusher | None = None) -> None:
         self.counters: RequestCounters | None = None
@@ -40,13 +40,13 @@ class FailureAccount:
         self._run_id = ""
 
     def begin(self, run_id: str, writer: Writer) -> None:
-        """Start at nothing for a run, which `writer` keeps in its folder."""
+        """Begin a run, whose folder `writer` writes."""
         self.reset()
         self.writer = writer
         self._run_id = run_id
 
     def take(self, worker: str, report: Any) -> None:
-        """Add what a worker, or this process itself, reported."""
+        """Add the report of a worker, or of this process itself."""
         self.collection.take(worker, report)
         self.performance.take(report.get(PERFORMANCE_KEY) or [])
         if self.writer is not None:
@@ -56,7 +56,7 @@ class FailureAccount:
             self.writer.append(files.append, rows)
 
     def reset(self, **_: Any) -> None:
-        """Forget the counts, as Locust's own statistics are reset; what is on disk stays."""
+        """Forget the counts when Locust resets its own statistics; files on disk stay."""
         self.collection = Collection()
         self.performance.forget()
 
@@ -83,7 +83,7 @@ class FailureAccount:
         return self.performance.document(self._run_id)
 
     def status(self) -> dict[str, Any]:
-        """Return the account in short, for the status document."""
+        """Return a short account for the status document."""
         return {
             "failures": self.collection.failures,
             "task_errors": self.collection.task_errors,
@@ -94,13 +94,13 @@ class FailureAccount:
         }
 
     def look(self) -> None:
-        """Look at the share of failed requests; to be called once a second."""
+        """Check the share of failed requests; called once a second."""
         total = self._environment.stats.total  # another object after each reset
         if line := self.watch.look(time.monotonic(), total.num_requests, total.num_failures):
             logger.warning("locust-kit: %s", line)
 
     def count_here(self) -> RequestCounters:
-        """Make counters for the requests of this process, and take in their report once a second."""
+        """Make counters for the requests of this process, and add their report once a second."""
         counters = self.counters = RequestCounters()
 
         def report_here() -> None:

@@ -1,4 +1,4 @@
-"""On the master: what the workers report, added up; exact counts, examples, and rows waiting for the disk."""
+"""The sums of the workers' reports on the master: exact counts, examples, and rows waiting for the disk."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from locust_kit.texts import OTHERS
 
 MOST_GROUPS = 1000
 _KEPT = (500, 300, 100)  # of so many: those with a message, `(others)` of an endpoint, `(others)` of all endpoints
-MOST_EXAMPLES = 1000  # the first half goes to whichever groups come; then a group has one, while there is room
-MOST_WAITING = 50_000  # rows for the disk; beyond that they are counted and left out
+MOST_EXAMPLES = 1000  # the first half goes to any groups; after that a group gets one while there is space
+MOST_WAITING = 50_000  # rows for the disk; more rows are counted and left out
 _KEY = len(GroupKey._fields)
 
 
 class Collection:
-    """The failures of one run. `lost_rows` had no room while the disk was slow; counts are exact nevertheless."""
+    """The failures of one run. `lost_rows` counts rows dropped on a slow disk; all other counts stay exact."""
 
     def __init__(self) -> None:
         self.groups: defaultdict[GroupKey, FailureGroup] = defaultdict(FailureGroup)
@@ -32,12 +32,12 @@ class Collection:
 
     @property
     def task_errors(self) -> int:
-        """Return the number of exceptions in tasks, which are no requests to Locust."""
+        """Return the number of exceptions in tasks, which Locust does not count as requests."""
         return sum(group.count for key, group in self.groups.items() if key.kind is FailureClass.TASK_ERROR)
 
     @property
     def in_others(self) -> int:
-        """Return how many failures and errors are counted in no group of their own."""
+        """Return how many failures and errors have no group of their own."""
         return sum(group.count for key, group in self.groups.items() if key.message == OTHERS)
 
     def by_kind(self) -> dict[FailureClass, int]:
@@ -55,7 +55,7 @@ class Collection:
         """Add one report of a worker.
 
         Raises:
-            KeyError, TypeError, ValueError: the report has another form.
+            KeyError, TypeError, ValueError: the report has an unexpected form.
 
         """
         for row in report["groups"]:
@@ -78,7 +78,7 @@ class Collection:
                 self.lost_rows += 1
 
     def waiting(self) -> list[Record]:
-        """Return the rows since the last call, and drop them here."""
+        """Return the rows since the last call, and delete them here."""
         rows, self._waiting = self._waiting, []
         return rows
 
@@ -89,7 +89,7 @@ class Collection:
             self._examples += len(group.examples) - kept
 
     def _fold(self) -> None:
-        """Put the smaller groups into `(others)`: of their endpoint, then of all endpoints, then of their class."""
+        """Merge the smaller groups into `(others)`: first by endpoint, then for all endpoints, then by class."""
         for level, most in enumerate(_KEPT):
             ranked = [key for key, _ in self.ranked() if (key.message == OTHERS) + (key.name == OTHERS) == level]
             for key in ranked[most:]:
@@ -103,7 +103,7 @@ class Collection:
 
 
 def _folded(key: GroupKey, level: int) -> GroupKey:
-    """Return the key of the group that holds what is in this one, and more."""
+    """Return the key of the next larger group that contains this one."""
     if level == 0:
         return key._replace(message=OTHERS)
     method, detail = (key.method, key.detail) if level == 1 else (OTHERS, "")

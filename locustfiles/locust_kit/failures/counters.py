@@ -1,4 +1,4 @@
-"""What counts requests in a process that has users: a worker, or a Locust without workers."""
+"""Count the requests in a process with users: a worker, or a Locust without workers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from locust_kit.texts import OTHERS, safe
 logger = logging.getLogger("locust_kit")
 
 PERFORMANCE_KEY = "performance"
-_REMEMBERED = 1024  # texts without secrets: most failures say what others said before, at the same address
+_REMEMBERED = 1024  # texts without secrets: most failures repeat texts and addresses of others
 
 
 class RequestCounters:
-    """The failures and the times of this process's requests, and what counting them costs."""
+    """The failures and times of this process's requests, and the cost of counting them."""
 
     def __init__(self) -> None:
         self._clean = Cleaner(os.environ, _REMEMBERED)
@@ -38,19 +38,19 @@ class RequestCounters:
         self._failures = Capture(CaptureSettings.of(os.environ), self._clean)
         self._times = Performance(SlowLimits.of(os.environ), self._clean_names)
         self._errors = WorkerErrors()
-        self._locust: Environment | None = None  # whose statistics count here
+        self._locust: Environment | None = None  # its statistics count here
         self._warn_of_failures = WarnOnce("counting failures")
         self._warn_of_times = WarnOnce("counting times")
-        self._warn_of_the_end = WarnOnce("counting what comes after the end")
+        self._warn_of_the_end = WarnOnce("counting requests after the end")
 
     def listen(self, environment: Environment) -> None:
-        """Count requests from the moments on at which Locust's own statistics start at 0."""
+        """Count requests from the moment on at which Locust's own statistics start at 0."""
         events = environment.events
         if clean_request.take_over(environment):
             self._locust = environment
         elif environment.runner is not None:
             logger.warning(
-                "locust-kit: Locust's request listener was not found: values that it cannot count are not corrected"
+                "locust-kit: cannot find Locust's request listener, so values that it cannot count are not cleaned"
             )
         listen_first(events.request, self.on_request)  # guarded itself
         listen_first(events.user_error, guarded(self.on_user_error))
@@ -69,10 +69,10 @@ class RequestCounters:
         url: str | None = None,
         **_: Any,
     ) -> None:
-        """Count a request in Locust's statistics, in place of its own listener, and in the plugin's.
+        """Count a request in the plugin's statistics, and in Locust's, instead of Locust's own listener.
 
-        One listener for both, since each one more costs a good request 1 µs. So it has guards of its own; the plugin's
-        times of one call in `EVERY` are measured in here.
+        One listener does both, since a second one costs each successful request 1 µs. So it has its own guards, and
+        it measures the plugin's time of one call in `EVERY` itself.
         """
         if not clean_request.is_clean(request_type, name, response_time, response_length):
             request_type, name, response_time, length = clean_request.clean(
@@ -105,7 +105,7 @@ class RequestCounters:
             cost.took(began)
 
     def _text(self, request_type: str, name: str, exception: Any) -> str:
-        """Return what an error is called in Locust's table; `(others)` where that fails: Locust has to count it."""
+        """Return an error's name in Locust's table; `(others)` if that fails, because Locust must count it."""
         try:
             said = clean_request.clean_error(exception)
             return self._errors.text(request_type, name, said, lambda: self._masked(exception))
@@ -114,7 +114,7 @@ class RequestCounters:
             return OTHERS
 
     def _masked(self, exception: Any) -> str:
-        """Return an error's text as Locust writes it, without what differs from one request to the next."""
+        """Return an error's text as Locust writes it, masked where it differs from request to request."""
         masked = self._failures.masker.masked(safe(exception, 2 * LONGEST), time.time())
         return OTHERS if masked is None else f"{type(exception).__name__}({masked!r})"
 
@@ -137,13 +137,13 @@ class RequestCounters:
         self._clean_names.know(secrets)
 
     def forget(self, **_: Any) -> None:
-        """Drop what was not reported yet, when Locust drops its own statistics: as a run starts, or is reset."""
+        """Delete unreported counts when Locust resets its own statistics: at the start or a reset of a run."""
         self.report()
 
     def report(self, *, in_slices: bool = False) -> dict[str, Any]:
-        """Return what came since the last report, for the wire. The time it takes is part of the cost.
+        """Return the counts since the last report in the wire format. The time it takes is part of the cost.
 
-        `in_slices`: let users go on meanwhile; what happens to them then is in the next report.
+        `in_slices`: let users run meanwhile; the next report has their requests of that time.
         """
         pause = (self.cost.pause,) if in_slices else ()
         times = self._times.taken()  # of the same moment as the failures

@@ -259,7 +259,7 @@ def install(flights: Flights = FLIGHTS) -> tuple[list[str], list[str]]:
         {
             "HttpUser": functools.partial(_follow_requests, flights),
             "FastHttpUser": functools.partial(_follow_fast, flights),
-            "what FastHttpUser sends again": functools.partial(_follow_resent, flights),
+            "repeated requests of FastHttpUser": functools.partial(_follow_resent, flights),
         }
     )
 

@@ -1,4 +1,4 @@
-"""What became of each request of HttpUser and FastHttpUser: a worker's account, and that of all workers.
+"""The result of each request of HttpUser and FastHttpUser: the account of a worker, and of all workers.
 
 The account's document has these fields:
 
@@ -63,13 +63,13 @@ class RequestMeter:
         """Follow the clients of this process; begin again where Locust resets its statistics."""
         self._environment = environment
         followed, self._not_followed = install(self._flights)
-        said = [f"{', '.join(followed)}: requests on their way are followed"] if followed else []
+        said = [f"{', '.join(followed)}: open requests are tracked"] if followed else []
         logger.info("locust-kit: %s", "; ".join(said + self._not_followed))
         environment.events.test_stopping.add_listener(guarded(self._stopping))
         follow_resets(environment, self.begin)
 
     def begin(self) -> None:
-        """Forget what was counted: a run begins."""
+        """Forget the counts: a run begins."""
         self._flights.begin()
         self._forget()
         if self._environment:
@@ -107,21 +107,21 @@ class RequestMeter:
         }
 
     def _rate(self, sent: int) -> int:
-        """Return how many requests a second were sent lately, over a few seconds."""
+        """Return the requests sent per second, over the last few seconds."""
         now, (since, before) = self._flights.clock(), self._rated
         if now - since >= _RATE_SECONDS:
             self._per_second, self._rated = max(0, round((sent - before) / (now - since))), (now, sent)
         return self._per_second
 
     def _quiet(self, over: int) -> int:
-        """Return for how many seconds no request has been over, as far as reports can tell."""
+        """Return for how many seconds no request has ended, according to the reports."""
         now = self._flights.clock()
         if over != self._over:
             self._over, self._over_at = over, now
         return int(now - self._over_at)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        """Yield what is to be said of each method and name, those on their way in rows of their own."""
+        """Yield the rows of each method and name; open requests are in separate rows."""
         waiting: dict[Key, Counter[int]] = {}
         for key, seconds in self._flights.waiting():
             waiting.setdefault(key, Counter())[whole_seconds(seconds)] += 1
@@ -138,7 +138,7 @@ class RequestMeter:
 
     @staticmethod
     def merged(by_worker: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """Return the account of all workers; `workers` says what each of them sent, for those that are lost."""
+        """Return the account of all workers; `workers` has the sent requests of each, for lost workers."""
         sums: Counter[str] = Counter()
         sites: Counter[str] = Counter()
         endpoints: list[dict[str, Any]] = []
@@ -163,7 +163,7 @@ class RequestMeter:
 
     @staticmethod
     def moment(merged: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is on its way, and `long`: method, name, count and longest wait of those that wait for long."""
+        """Return the open requests, and `long`: method, name, count and longest wait of requests that wait for long."""
         long = [
             [row["method"], row["name"], row["in_flight"], row["waiting"][-1][0]]
             for row in merged["endpoints"]
@@ -180,7 +180,7 @@ def _waited(name: str, waits: Mapping[int, int]) -> dict[str, Any]:
 
 
 def _together(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row a method and name: of more than 200 those that waited longest, and one for the others."""
+    """Return one row for each method and name; of more than 200, the longest waits and one row for the others."""
     by_key: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         by_key.setdefault((row["method"], row["name"]), []).append(row)
@@ -192,7 +192,7 @@ def _together(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _row(sent: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a worker sent of an endpoint; what is no such figure is left out."""
+    """Return a worker's figures of an endpoint; leave out values that are not figures."""
     return {
         "method": str(sent.get("method")),
         "name": str(sent.get("name")),

@@ -81,7 +81,7 @@ def test_a_missing_module_is_named_where_it_is_imported_even_in_a_sibling(write:
 )
 def test_the_package_of_a_missing_module_is_named_as_pip_knows_it(module: str, package: str, write: Write) -> None:
     write("locustfile.py", f"import {module}\n")
-    assert f"put {package} into requirements.txt" in only(load("locustfile.py")).fix
+    assert f"add {package} to requirements.txt" in only(load("locustfile.py")).fix
 
 
 @pytest.mark.parametrize("name", sorted(user_code.REMOVED))
@@ -245,7 +245,7 @@ def test_a_file_that_starts_locust_itself_is_a_program(
     write("locustfile.py", LIBRARY + rest)
     problem = only(load("locustfile.py"))
     assert (problem.file, problem.line, problem.kind) == ("locustfile.py", line, "program"), problem
-    assert "a program of its own, not a locustfile" in problem.text
+    assert "it is a program, not a locustfile" in problem.text
 
 
 @pytest.mark.parametrize(
