@@ -135,12 +135,12 @@ class ContainerReader:
         try:
             return checked_object("stats", json.loads(body))
         except (ValueError, RecursionError) as error:
-            raise EngineError(f"Docker's answer about statistics is not JSON: {error}") from error
+            raise EngineError(f"Docker's answer about stats is not JSON: {error}") from error
 
     def _connection(self) -> UnixGet:
         """Return this thread's own connection."""
         if self._is_cut:
-            raise OSError("told to stop")
+            raise OSError("the call was cancelled")
         connection: UnixGet | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = UnixGet(str(self._engine.socket_path), self._engine.seconds)

@@ -44,7 +44,7 @@ class Workers:
         self._master: datetime | None = None
 
     def restore(self, incident: Incident) -> None:
-        """Remember, after a restart of the sidecar, the incident of a worker."""
+        """Remember, after a restart of the monitor, the incident of a worker."""
         if incident.kind in {IncidentKind.WORKER_LOST, IncidentKind.WORKER_LEFT}:
             self._restored.update((worker, incident) for worker in incident.workers)
 

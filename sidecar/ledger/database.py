@@ -241,7 +241,7 @@ def _move_aside(path: Path, word: str, now: datetime) -> Path:
 def _refused(path: Path, error: Exception) -> LedgerError:
     return LedgerError(
         f"the ledger cannot be opened: {error}",
-        wanted=f"a folder that user {os.getuid()} may write, with space left",
+        wanted=f"a folder that user {os.getuid()} can write to, with free space",
         where=str(path),
     )
 
