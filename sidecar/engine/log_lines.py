@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from sidecar.common.text import clean
 from sidecar.common.times import SECOND_NS, docker_time, unix_time
+from sidecar.common.units import plural
 from sidecar.engine.transport import NotALogError, demultiplex, frames
 from sidecar.model.history import STDOUT, LogCursor, LogPosition
 from sidecar.model.observation import LogEntry
@@ -260,6 +261,6 @@ class LineRateLimiter:
         """
         if not self._held or (line is not None and line.ns // SECOND_NS == self._second):
             return None
-        count = f"{'at least ' if self._more else ''}{self._held}"
+        count = f"{'at least ' if self._more else ''}{plural(self._held, 'line')}"
         self._held, self._more = 0, False
-        return self._held_ns, f"… {count} lines left out here: more came in one second than are kept"
+        return self._held_ns, f"… {count} left out here: too many came in one second"

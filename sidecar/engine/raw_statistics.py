@@ -188,7 +188,7 @@ def _read(link: socket.socket, answer: StreamResponse, deadline: float, most_byt
             parts.append(answer.feed(data))
             size += len(parts[-1])
             if size > most_bytes:
-                raise OSError(f"an answer of more than {most_bytes >> 20} MiB")
+                raise OSError(f"the answer has more than {most_bytes >> 20} MiB")
             if not answer.ended and time.monotonic() > deadline:
                 raise TimeoutError("no complete answer in time")
         elif answer.status and answer.until_closed:

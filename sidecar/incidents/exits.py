@@ -183,5 +183,5 @@ def _end_evidence(run: ContainerRun) -> EvidenceItem:
         f"; signal {run.exit.asked_signal or '?'} had been sent" if run.exit.asked_ns and run.stop_requested() else ""
     )
     killed = " (SIGKILL)" if run.exit.exit_code == SIGKILL_EXIT else ""
-    near = "; an OOM kill was close by" if oom_near(run) else ""
+    near = "; an OOM kill happened within seconds of it" if oom_near(run) else ""
     return EvidenceItem("exit", f"{code}{killed}{asked}{near}", from_nanos(run.exit.died_ns or 0))

@@ -174,7 +174,7 @@ def _survived(run: ContainerRun, incident: Incident, *, final: bool) -> bool | N
 def _count_evidence(run: ContainerRun, at_ns: int, *, estimated: bool) -> EvidenceItem:
     if estimated:
         return EvidenceItem(
-            "oom_event", "the engine's word: the kernel's counter was gone with the container", from_nanos(at_ns)
+            "oom_event", "reported by Docker; the kernel's counter was removed with the container", from_nanos(at_ns)
         )
     text = f"oom_kill of the container's cgroup reads {run.kills.kernel}"
     return EvidenceItem("kernel_counter", text, from_nanos(at_ns))

@@ -19,7 +19,7 @@ from sidecar.model.incident_kinds import KINDS
 _TOO_SHORT_NS = SECOND_NS  # even under cgroup v1 the engine can miss events in a run this short
 _PROMPT_NS = SECOND_NS // 2  # from a kill to the exit that it causes, on a machine that is not overloaded
 
-_ALL_PLACED = "OOM kills that could not be placed at first: all are placed now"
+_ALL_PLACED = "OOM kills in unknown containers: all their containers are known now"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from sidecar.common.units import plural
 from sidecar.model.incident import EvidenceItem, Incident, IncidentKind, MemorySample
 from sidecar.model.observation import LogEntry
 from sidecar.model.snapshot import MISSING, Snapshot, Worker
@@ -107,7 +108,7 @@ class Context:
         if not samples:
             return incident
         last, peak = samples[-1], max(sample.usage_bytes for sample in samples)
-        evidence = EvidenceItem("memory", f"{len(samples)} samples before", last.at, samples=samples)
+        evidence = EvidenceItem("memory", f"{plural(len(samples), 'sample')} before", last.at, samples=samples)
         return replace(
             incident,
             memory_at_death_bytes=incident.memory_at_death_bytes or last.usage_bytes,

@@ -83,4 +83,4 @@ def test_a_flood_that_was_skipped_says_that_there_was_more() -> None:
     dam.skip()
     notice = dam.notice()
     assert notice is not None
-    assert notice[1].startswith("… at least 1 lines left out")
+    assert notice[1].startswith("… at least 1 line left out")
