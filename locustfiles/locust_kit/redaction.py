@@ -1,9 +1,8 @@
-"""Removes secrets from texts before they leave this machine. Pure but for reading the rules once.
+"""Remove secrets from texts before they leave this machine. Pure, except that it reads its rules once.
 
-One file for both sides, the plugin inside Locust and the commands beside it: `sidecar/common/redaction.py` is a link to
-this one. What may not be shown in one place may not be shown in the other. Its rules are redaction.json. A text is
-judged by its form (headers, URLs, JSON, forms, well-known tokens) and by values that are known to be secret. Known
-values are removed wherever they stand, also as URLs and Base64 write them.
+The plugin and the sidecar use the same file: `sidecar/common/redaction.py` is a link to this one. So both hide the same
+secrets. The rules are in redaction.json. They recognize secrets by the form of a text (headers, URLs, JSON, forms,
+well-known tokens) and by known secret values. A known value is removed everywhere, also in URL or Base64 encoding.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote_plus
 
 RULES_FILE = Path(__file__).resolve().with_suffix(".json")
-LEAST_WITH_TAIL = 16  # characters of a token, of whose end something may stay readable
+LEAST_WITH_TAIL = 16  # length of a token whose end may stay readable
 LONGEST_TAIL = 4
-_REMEMBERED = 2048  # names: the same come again and again
-_REACH = 4096  # characters around a name, in which its value is looked for
-SHORTEST_KNOWN = 5  # a shorter value would be found in half of all words
+_REMEMBERED = 2048  # names: most of them repeat
+_REACH = 4096  # characters around a name that are searched for its value
+SHORTEST_KNOWN = 5  # a shorter value would match parts of many words
 
 _USER_INFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/?#'\"<>@]*)@")
 # JSON in JSON in JSON: each level escapes the quotes of the one before, with 1, 3, 7 ... backslashes.
@@ -35,7 +34,7 @@ _QUOTED_BARE = re.compile(
     r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*:\s*)"
     r"(?P<value>[^\s\"',}\]\\]++)(?![\"'])"
 )
-_CUT_OFF = re.compile(  # a body is kept up to some length, which may end within a secret
+_CUT_OFF = re.compile(  # a body is cut at some length, perhaps within a secret
     r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*:\s*)"
     r"(?P<bytes>b?)(?P<open>\\{0,31}[\"'])(?P<value>(?:\\.|(?!(?P=open))[^\\])*+\\?)\Z",
     re.DOTALL,
@@ -64,19 +63,19 @@ _HEADER = re.compile(
     r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>[ \t]{0,4}:[ \t]+)(?P<value>[^\r\n]+)"
 )
 _ESCAPED = re.compile(r"\\+u00(?P<code>[2-7][0-9A-Fa-f])")
-_PROSE_VALUE = (  # "the password hunter2 is wrong": what is quoted, or has a digit in it
+_PROSE_VALUE = (  # "the password hunter2 is wrong": a word that is quoted or contains a digit
     r"(?P<gap>(?:\s+(?:is|was|of|value))*\s*[:=]?\s+\\*)(?P<value>\"[^\s\"]{1,200}\"|'[^\s']{1,200}'|`[^\s`]{1,200}`"
     r"|(?=[^\s\d]*\d)[^\s,;\"'`<>(){}&\[\]]{3,}[\w=+/])"
 )
 _TAIL = re.compile(r"[A-Za-z0-9_\-+/=.]+")
-_CHOSEN_BY_PEOPLE = ("pass", "pwd", "pin", "cookie", "session")  # of these no character is shown
+_CHOSEN_BY_PEOPLE = ("pass", "pwd", "pin", "cookie", "session")  # no character of these is shown
 _WORD = re.compile(r"[^a-z0-9]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The names and forms that mean a secret."""
+    """The names and forms of secrets."""
 
     mask: str
     names: frozenset[str]
@@ -92,7 +91,7 @@ class Rules:
     values: frozenset[str]
 
     def is_secret(self, name: str) -> bool:
-        """Return whether a header, variable, parameter or field of this name holds a secret."""
+        """Return whether a header, variable, parameter or field of this name contains a secret."""
         plain = _plain(name)
         last = plain.rpartition("_")[2] if "_" in plain else plain
         joined = plain.replace("_", "")
@@ -105,7 +104,7 @@ class Rules:
         )
 
     def is_token(self, name: str) -> bool:
-        """Return whether the name means a key or token made by a machine, whose end gives nothing away."""
+        """Return whether the name is that of a generated key or token, whose end reveals nothing."""
         plain = _plain(name)
         return any(part in plain for part in self.tokens) and not any(part in plain for part in _CHOSEN_BY_PEOPLE)
 
@@ -116,7 +115,7 @@ class Rules:
 
 @lru_cache(_REMEMBERED)
 def _plain(name: str) -> str:
-    """Return a name in lower case, its words divided by `_`."""
+    """Return a name in lower case, its words separated by `_`."""
     return _WORD.sub("_", _HUMP.sub("_", name).lower()).strip("_")
 
 
@@ -145,10 +144,10 @@ def rules(path: Path = RULES_FILE) -> Rules:
 
 @dataclass(frozen=True)
 class Redactor:
-    """Removes secrets from texts; `known` are values that must not be seen anywhere, whatever stands around them.
+    """Removes secrets from texts; `known` values are removed everywhere, whatever text is around them.
 
-    `keep_last` is how many characters of a token's end stay, so that one can tell which it was: at most 4, of a token
-    of 16 or more.
+    `keep_last` is the number of characters at a token's end that stay, to identify the token: at most 4, of a token of
+    16 or more.
     """
 
     known: frozenset[str] = frozenset()
@@ -157,14 +156,14 @@ class Redactor:
     _known: re.Pattern[str] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
-        """Make one pattern of all known values, the longest first, so that none is cut in the middle."""
+        """Make one pattern of all known values, the longest first, so that no value is cut in the middle."""
         forms = {form for value in self.known if len(value) >= SHORTEST_KNOWN for form in _forms(value)}
         if forms:
             longest_first = sorted(forms, key=len, reverse=True)
             object.__setattr__(self, "_known", re.compile("|".join(map(re.escape, longest_first))))
 
     def text(self, text: str) -> str:
-        """Return the text without secrets; only the mask when it is too deeply nested to be searched."""
+        """Return the text without secrets; only the mask if the text is nested too deeply."""
         try:
             return self._cleaned(text)
         except RecursionError:
@@ -173,7 +172,7 @@ class Redactor:
     def _cleaned(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(self.by.mask, text)
-        if "\\u00" in text:  # JSON may write any letter so, and with it hide the name of a field
+        if "\\u00" in text:  # JSON may escape any letter, which hides the name of a field
             text = _ESCAPED.sub(_letter, text)
         text = self.by.whole.sub(self.by.mask, text)
         for pattern in self.by.patterns:
@@ -192,12 +191,12 @@ class Redactor:
         return self.by.scheme.sub(self._credentials, text)
 
     def _credentials(self, match: re.Match[str]) -> str:
-        """Mask the value of `Bearer x`: of a token the end may stay, of a password nothing."""
+        """Mask the value of `Bearer x`: the end of a token may stay, nothing of a password."""
         hidden = self.by.mask if self.by.passwords.match(match[0]) else self._tail(match["value"])
         return f"{match['scheme']} {hidden}"
 
     def _quotes(self, text: str) -> str:
-        """Mask values in JSON, in what Python prints, and in multipart forms."""
+        """Mask values in JSON, in Python's output, and in multipart forms."""
         text = self._fields(_PART.sub(self._framed, text))
         text = _QUOTED.sub(self._quoted, text)
         text = _CUT_OFF.sub(self._cut_off, text)
@@ -224,7 +223,7 @@ class Redactor:
         return string is not None and self.by.is_secret(string["text"])
 
     def _values_within(self, text: str, first: int, last: int, quoted: str) -> list[tuple[int, int]]:
-        """Return where the values are in an object that names a secret; each with its quotes, if it has any."""
+        """Return the spans of values in an object that names a secret, each with its quotes, if any."""
         return [
             (field.end(), _end_of_value(text, field.end(), quoted))
             for field in _FIELD.finditer(text, first, last)
@@ -240,7 +239,7 @@ class Redactor:
         return match[0] if cleaned == decoded else quote(cleaned, safe="*")
 
     def words(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Return the words of a command line without secrets, such as a word after a flag that names one."""
+        """Return the words of a command line without secrets, such as a word after a flag with a secret name."""
         before = ("", *words)
         return tuple(
             self.by.mask
@@ -254,15 +253,15 @@ class Redactor:
         return self.by.mask if value and self.by.is_secret(name) else self.text(value)
 
     def _hidden(self, name: str, value: str) -> str:
-        """Return the replacement of the secret value of a name."""
+        """Return the replacement for the secret value of a name."""
         return self._tail(value) if self.by.is_token(name) else self.by.mask
 
     def _token(self, match: re.Match[str]) -> str:
-        """Return the replacement of a text that has the form of a token."""
+        """Return the replacement for a text that has the form of a token."""
         return self._tail(match[0])
 
     def _tail(self, value: str) -> str:
-        """Return the mask, and the last characters of a long token. A value that is masked already stays as it is."""
+        """Return the mask, and the last characters of a long token. A masked value stays as it is."""
         kept, mask = min(self.keep_last, LONGEST_TAIL), self.by.mask
         value = value.strip("\"'\\ \t")
         if not kept or not _TAIL.fullmatch(value[-kept:]) or self.by.passwords.match(value):
@@ -272,7 +271,7 @@ class Redactor:
         return mask + value[-kept:] if len(value) >= LEAST_WITH_TAIL else mask
 
     def _framed(self, match: re.Match[str]) -> str:
-        """Mask the whole value, and keep what stands around it."""
+        """Mask the whole value, and keep the text around it."""
         if not self.by.is_secret(match["name"]):
             return match[0]
         start, end = match.start(), match.start("value")
@@ -314,15 +313,15 @@ class Redactor:
 
 
 def _letter(match: re.Match[str]) -> str:
-    """Return the letter, digit or `_-` that an escape stands for; what has a meaning in JSON stays escaped."""
+    """Return the letter, digit or `_-` of an escape; characters with a meaning in JSON stay escaped."""
     letter = chr(int(match["code"], 16))
     return letter if letter.isalnum() or letter in "_-" else match[0]
 
 
 def _closed(text: str, at: int, quoted: str, end: int | None = None) -> int:
-    """Return where the object or list that opens at `at` ends; the text's end when it was cut off.
+    """Return the end of the object or list that opens at `at`; the text's end if it was cut off.
 
-    `quoted` is how strings are quoted there: with so many backslashes. Brackets in a string do not count.
+    `quoted` is the number of backslashes before quotes there. Brackets in a string do not count.
     """
     depth, within, level = 0, "", len(quoted)
     end = len(text) if end is None else min(end, len(text))
@@ -341,7 +340,7 @@ def _closed(text: str, at: int, quoted: str, end: int | None = None) -> int:
 
 
 def _end_of_value(text: str, at: int, quoted: str) -> int:
-    """Return where a value ends: an object or list, a string, or a bare word."""
+    """Return the end of a value: an object or list, a string, or a bare word."""
     if text[at] in "[{":
         return _closed(text, at, quoted)
     start = at + (text[at] == "b")
@@ -366,7 +365,7 @@ def _object_around(text: str, at: int, quoted: str) -> tuple[int, int]:
 
 
 def _without(text: str, spans: Sequence[tuple[int, int]], mask: str) -> str:
-    """Return the text with each span replaced by the mask, quoted as the span was."""
+    """Return the text with each span replaced by the mask, in the quotes of the span."""
     pieces, done = [], 0
     for start, end in spans:
         if start < done:
@@ -379,7 +378,7 @@ def _without(text: str, spans: Sequence[tuple[int, int]], mask: str) -> str:
 
 
 def _forms(value: str) -> Iterable[str]:
-    """Yield a value as it is, as URLs write it, as JSON writes it, and in Base64."""
+    """Yield a value as it is, in URL encoding, in JSON, and in Base64."""
     yield value
     yield quote(value, safe="")
     yield quote_plus(value)
