@@ -55,8 +55,12 @@ _OTHER_LANGUAGES = re.compile(
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z`\d])")
 _WORD = re.compile(r"[A-Za-z0-9][\w'’.,/:=%*+-]*")
-# A test writes docs/examples.md; this file holds the banned words.
-_SKIPPED = ("tests/", "CHANGELOG.md", "docs/examples.md", "scripts/check_words.py")
+_SKIPPED = (
+    "tests/",
+    "CHANGELOG.md",
+    "docs/decisions/0029-where-each-fact-went.md",  # it quotes the old texts
+    "scripts/check_words.py",
+)
 
 
 @dataclass(frozen=True)
