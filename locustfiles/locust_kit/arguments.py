@@ -13,10 +13,12 @@ import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
+from locust import events
 from locust.argument_parser import default_args_dict, get_parser
 from locust.env import Environment
 from locust.rpc import Message
@@ -151,7 +153,7 @@ def _argument(action: argparse.Action, default: Any) -> AddedArgument:
         default=default,
         choices=action.choices if isinstance(action.choices, Collection) else (),
         is_multiple=_is_multiple(action, default),
-        is_secret=bool(getattr(action, "is_secret", False)) or redactor(os.environ).by.is_secret(action.dest),
+        is_secret=_is_secret(action),
         flags=_flags(action, kind),
         variable=str(getattr(action, "env_var", None) or ""),
         read_text=_reader(action, kind, default),
@@ -199,8 +201,21 @@ def _reader(action: argparse.Action, kind: str, default: Any) -> Callable[[str],
 def secrets_of(environment: Environment) -> frozenset[str]:
     """Return the current secret values of the arguments: no document of a run may contain them."""
     options = environment.parsed_options
-    values = (getattr(options, argument.name) for argument in added(options) if argument.is_secret)
+    names = _secret_names(tuple(events.init_command_line_parser._handlers)) if options else ()  # noqa: SLF001  no other way
+    values = (getattr(options, name) for name in names if hasattr(options, name))
     return frozenset(text for value in values for text in _texts(value) if text)
+
+
+@lru_cache(maxsize=1)
+def _secret_names(_adders: tuple[object, ...]) -> tuple[str, ...]:
+    """Return the names of the secret arguments, made once for the same hooks: a parser takes up to 30 ms of a run."""
+    own = default_args_dict()
+    actions = [action for action in get_parser()._actions if action.dest not in own]  # noqa: SLF001  as above
+    return tuple(action.dest for action in actions if _is_secret(action))
+
+
+def _is_secret(action: argparse.Action) -> bool:
+    return bool(getattr(action, "is_secret", False)) or redactor(os.environ).by.is_secret(action.dest)
 
 
 def _texts(value: Any) -> Iterable[str]:

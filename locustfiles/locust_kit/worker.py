@@ -12,6 +12,7 @@ from gevent.lock import RLock
 from locust.env import Environment
 from locust.runners import STATE_INIT, WorkerRunner
 
+from locust_kit.arguments import secrets_of
 from locust_kit.connections import RETRIED
 from locust_kit.failures.counters import RequestCounters
 from locust_kit.guard import guarded, keep_doing, listen_behind, listen_first, position_of
@@ -54,6 +55,7 @@ class WorkerPart:
     def listen(self) -> None:
         """Register for Locust's events, and watch the memory of this process."""
         self._memory.watch()
+        secrets_of(self._environment)  # makes a parser: now, and in no run
         events = self._environment.events
         events.heartbeat_received.add_listener(guarded(touch_heartbeat))
         keep_doing(self._stay_alive, 1)
