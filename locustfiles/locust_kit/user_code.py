@@ -215,11 +215,8 @@ def _raised(error: BaseException, text: str) -> tuple[str, str, str]:
         return "error", f"ends the process while it is imported: exit({error.code!r})", "remove that call"
     what = f"raises {type(error).__name__} while it is imported: {(text or 'no text').splitlines()[0]}"
     if isinstance(error, _OF_A_NETWORK) or type(error).__module__.split(".")[0] in _CLIENTS:
-        return (
-            "error",
-            what,
-            "use an address that workers reach (TARGET_NETWORK), or connect in a test_start listener",
-        )
+        fix = "use an address that all processes reach (TARGET_NETWORK, TARGET_NETWORK_MASTER), or connect in on_start"
+        return "error", what, fix
     return "error", what, "correct that line"
 
 

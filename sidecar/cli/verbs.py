@@ -108,7 +108,7 @@ _DIAGNOSE = (
     Flag("--note", "Keep a note with the cause and with its incident.", "TEXT"),
 )
 _CONTAINERS = ("@compose", "@locust", "@master", "@monitor")
-_DECIDED = ("WORKERS", "HOST", "MOCK", "SHAPE", "THRESHOLDS_FILE")
+_DECIDED = ("WORKERS", "HOST", "MOCK", "SHAPE", "THRESHOLDS_FILE", "TARGET_NETWORK_MASTER")
 _MONITOR = ("PROJECT", "MONITOR_PORT")
 _VIEW = (*_MONITOR, "INTERVAL", "TAIL", "ONCE")
 _JUDGING = ("THRESHOLDS", "THRESHOLDS_FILE", "FAIL_RATIO", "OUTAGE_RATIO", "TASK_ERROR_RATIO", "ON_INVALID")

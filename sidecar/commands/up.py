@@ -85,7 +85,7 @@ def up(settings: Settings, environ: Mapping[str, str], console: Console, *, quie
     if not quiet_end:
         seconds = time.monotonic() - began
         lines = banner(settings, prepared.target.shown, workspace.web_for(settings).url, seconds, environ)
-        for line in [*lines, *remote.lines(settings, mock=prepared.decided.mock)]:
+        for line in [*lines, *_network_lines(settings), *remote.lines(settings, mock=prepared.decided.mock)]:
             console.line(line)
 
 
@@ -136,6 +136,14 @@ def check_network(settings: Settings, engine: DockerEngine) -> None:
     name = settings.target_network
     if name and engine.network(name) is None:
         raise SettingError(f"TARGET_NETWORK {name!r} does not exist", fix="docker network ls")
+
+
+def _network_lines(settings: Settings) -> list[str]:
+    """Return the text about a master in the target's network."""
+    if not (settings.target_network and settings.target_network_master):
+        return []
+    who = f"every container in {settings.target_network!r} can open Locust's page, start and stop runs"
+    return ["", f"  TARGET_NETWORK_MASTER=1: {who}, and join as a worker."]
 
 
 def prepare(
@@ -318,7 +326,9 @@ def wait_for_workers(
 ) -> None:
     """Wait until so many workers are registered."""
     with console.step("workers", doing) as step:
-        step.result = WorkerWait(engine, settings.project, console).registered(
+        outside = settings.target_network and not settings.target_network_master
+        fix = "TARGET_NETWORK_MASTER=1 if the locustfile asks the target while it is imported; else " if outside else ""
+        step.result = WorkerWait(engine, settings.project, console, master_fix=fix).registered(
             workspace.web_for(settings), wanted, others=bool(settings.remote_workers)
         )
 

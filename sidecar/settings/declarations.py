@@ -79,6 +79,12 @@ class StackSettings(Section):
         "Workers can reach everything on that network.",
         to=COMPOSE,
     )
+    target_network_master: bool = setting(
+        "TARGET_NETWORK_MASTER=0",
+        SWITCH,
+        "The master joins TARGET_NETWORK, too. Use it if the import or a `test_start` listener needs the target.",
+        "Every container in that network can open Locust's page, start and stop runs, and join as a worker.",
+    )
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 # A variable that is not empty → the file in docker/ that it adds.
 _ADDED = (
     ("TARGET_NETWORK", "target-network.yml"),
+    ("KIT_MASTER_NETWORK", "target-network-master.yml"),
     ("REMOTE_WORKERS", "remote-workers.yml"),
     ("KIT_MASTER_HOST", "join.yml"),
 )
@@ -67,6 +68,7 @@ def environment(
         "KIT_HOST": decided.host,
         "HEALTH_TARGET": _text(settings.health_target and not settings.target_network),
         "HEALTH_URLS": " ".join(f"{name}={url}" for name, url in settings.health_urls),
+        "KIT_MASTER_NETWORK": settings.target_network if settings.target_network_master else "",
         "KIT_ENV_FILE": str(env_file_path(settings)),
         "LABELS": " ".join(settings.labels),
         "THRESHOLDS": " ".join(threshold.text for threshold in limits.thresholds(settings, environ)),

@@ -40,6 +40,7 @@ class WorkerWait:
     console: Console
     clock: Clock = field(default_factory=Clock)
     deadline_seconds: float = DEADLINE_SECONDS
+    master_fix: str = ""  # what to try first if the master does not start
     next_look: float = 0.0
     down_looks: int = 0
     down: ListedContainer | None = None
@@ -77,7 +78,7 @@ class WorkerWait:
         return StackError(
             f"{container.name} keeps exiting: its last exit code was {about.get('ExitCode', '?')}{killed}",
             where="its last log lines are above",
-            fix="make logs, make down",
+            fix=self.master_fix * (container.service == "locust-master") + "make logs, make down",
         )
 
     def registered(self, web: LocustApi, wanted: int, *, others: bool = False) -> str:
@@ -100,7 +101,8 @@ class WorkerWait:
             raise self.cannot_live(self.down)
         late = f"within {self.deadline_seconds:.0f} s"
         if count is None:
-            raise StackError(f"the master's web page did not answer {late}", fix="make logs, make down")
+            fix = f"{self.master_fix}make logs, make down"
+            raise StackError(f"the master's web page did not answer {late}", fix=fix)
         raise StackError(
             f"{count} of {wanted} workers registered at the master {late}",
             fix="make ps, make logs SERVICE=locust-worker",

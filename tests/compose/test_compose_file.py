@@ -135,11 +135,21 @@ def test_an_inherited_host_never_becomes_the_target() -> None:
     assert all("somewhere" not in json.dumps(it.get("environment", {})) for it in services.values())
 
 
-def test_the_targets_network_is_joined_by_master_and_workers_alone() -> None:
-    services = config("docker/target-network.yml", TARGET_NETWORK="shop_default")["services"]
+@pytest.mark.parametrize(
+    ("files", "joined"),
+    [
+        (("docker/target-network.yml",), ["locust-worker"]),
+        (("docker/target-network.yml", "docker/target-network-master.yml"), LOCUST),
+    ],
+)
+def test_the_targets_network_is_joined_by_the_workers_and_by_the_master_only_if_asked(
+    files: tuple[str, ...], joined: list[str]
+) -> None:
+    services = config(*files, TARGET_NETWORK="shop_default")["services"]
     members = [name for name, it in services.items() if "target" in (it.get("networks") or {})]
-    assert sorted(members) == LOCUST
+    assert sorted(members) == joined
     assert all("default" in services[name]["networks"] for name in members)
+    assert services["locust-worker"]["sysctls"] == {"net.ipv4.ip_forward": "0"}
 
 
 def test_the_gate_publishes_locusts_port_on_that_address_alone_and_is_hardened(

@@ -4,11 +4,13 @@ import json
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.conftest import PREFIX
 from tests.integration.stacks import USERS_FILES, Stack, docker, until
 
 SHOP = USERS_FILES / "shop"
@@ -24,8 +26,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def mine(stack: Stack, folder: Path) -> Stack:
+def network() -> Iterator[str]:
+    """The network of another project, which outlives the stack."""
+    name = f"{PREFIX}users-files-target"
+    docker("network", "rm", name, check=False)
+    docker("network", "create", name)
+    yield name
+    docker("network", "rm", name)
+
+
+@pytest.fixture(scope="module")
+def mine(network: str, stack: Stack, folder: Path) -> Stack:
     """A stack on the user's own folder; one worker is enough."""
+    assert network
     stack.settings |= {"LOCUSTFILES_DIR": str(folder), "WORKERS": "1"}
     return stack
 
@@ -35,10 +48,26 @@ def names(stack: Stack) -> set[str]:
     return {row["name"] for row in stack.web("/stats/requests")["stats"]} - {"Aggregated"}
 
 
-def test_siblings_data_files_and_the_env_file_beside_the_locustfile_are_there(mine: Stack) -> None:
-    mine.up()
+def test_siblings_data_files_and_the_env_file_beside_the_locustfile_are_there(mine: Stack, network: str) -> None:
+    mine.up(f"TARGET_NETWORK={network}")
     assert mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=3s").returncode == 0
     assert names(mine) == {"health of corner"}
+
+
+def test_a_container_in_the_targets_network_reaches_the_workers_alone(mine: Stack, network: str) -> None:
+    members = set(json.loads(docker("network", "inspect", network))[0]["Containers"])
+    assert members == set(mine.containers("locust-worker"))
+    (master,) = mine.inspect("locust-master")
+    addresses = [own["IPAddress"] for own in master["NetworkSettings"]["Networks"].values()]
+    names = [master["Name"].lstrip("/"), master["Config"]["Hostname"], "locust-master", *addresses]
+    places = [(name, port) for name in names for port in (8089, 5557)]
+    code = (
+        "import socket, sys\nfor place in eval(sys.argv[1]):\n"
+        "  try: socket.create_connection(place, 1); print('reached', *place)\n  except OSError: pass\n"
+        "print('tried', socket.gethostbyname('locust-worker') != '')"
+    )
+    image = ("--entrypoint", "python3", "locust-kit/locust:local", "-c", code, repr(places))
+    assert docker("run", "--rm", "--network", network, *image) == "tried True"
 
 
 def test_a_package_with_relative_imports_is_one_locustfile(mine: Stack) -> None:

@@ -18,7 +18,8 @@ from sidecar.settings import SETTINGS, Destination, Settings
 from sidecar.settings.monitor import WatchSettings
 from tests.paths import ROOT
 
-COMPOSE_FILES = ("docker-compose.yml", *(f"docker/{name}.yml" for name in ("target-network", "remote-workers", "join")))
+ADDED = ("target-network", "target-network-master", "remote-workers", "join")
+COMPOSE_FILES = ("docker-compose.yml", *(f"docker/{name}.yml" for name in ADDED))
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::[-?]([^}]*))?\}")
 BY_VARIABLE = {setting.variable: setting for setting in SETTINGS.values()}
 

@@ -73,7 +73,7 @@ def test_what_make_was_given_that_is_no_setting_reaches_compose_as_what_is_expor
 def test_every_variable_of_the_compose_files_is_given() -> None:
     hashes = dict.fromkeys(("locust", "monitor", "docker-proxy", "mock-target"), "h")
     given = environment(decided=Decided(inputs=hashes))
-    for file in ("docker-compose.yml", "docker/target-network.yml", "docker/remote-workers.yml", "docker/join.yml"):
+    for file in ("docker-compose.yml", *(f"docker/{name}" for _, name in compose._ADDED)):
         used = set(re.findall(r"(?<!\$)\$\{(\w+)", (ROOT / file).read_text()))
         assert used <= set(given), f"{file} uses what nobody gives"
 
@@ -87,6 +87,16 @@ def test_the_files_and_the_project_are_named_outright() -> None:
     assert Compose(Path("/checkout"), "mine", elsewhere).command("ps")[-2] == "/checkout/docker/join.yml"
     joined = Compose(Path("/checkout"), "mine", {"TARGET_NETWORK": "shop"}).command("ps")
     assert "/checkout/docker/target-network.yml" in joined
+
+
+def test_the_master_joins_the_targets_network_only_if_both_settings_ask_for_it() -> None:
+    def files(*words: str) -> set[str]:
+        return {Path(word).name for word in Compose(Path("/checkout"), "mine", environment(*words)).command("ps")}
+
+    added = "target-network-master.yml"
+    assert added not in files("TARGET_NETWORK=shop")
+    assert added not in files("TARGET_NETWORK_MASTER=1")
+    assert {"target-network.yml", added} <= files("TARGET_NETWORK=shop", "TARGET_NETWORK_MASTER=1")
 
 
 def test_who_may_join_and_whom_to_join_reach_compose() -> None:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sidecar.commands import up
 from sidecar.common.errors import StackError
 from sidecar.locust_api.client import LocustApi, master_url
+from sidecar.settings import load
 from sidecar.stack.registered import WorkerWait
 from tests.fakes.fake_engine import FakeEngine, container
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     import io
@@ -103,6 +108,23 @@ def test_a_page_that_never_answers_is_told(
     master.close()
     with pytest.raises(StackError, match=r"web page did not answer within 3 s"):
         WorkerWait(engine, "locust", say, fake_time.clock(), 3).registered(web, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        ((), r"→ make logs"),
+        (("TARGET_NETWORK=shop",), r"→ TARGET_NETWORK_MASTER=1 if the locustfile asks .*; else make logs"),
+        (("TARGET_NETWORK=shop", "TARGET_NETWORK_MASTER=1"), r"→ make logs"),
+    ],
+)
+def test_a_master_outside_the_targets_network_that_does_not_start_is_told_of_the_setting(
+    words: tuple[str, ...], fix: str, engine: DockerEngine, say: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "WorkerWait", partial(WorkerWait, deadline_seconds=0.0))
+    settings = load([*words, f"WEB_PORT={free_port()}"], {}, Path("/nowhere"))
+    with pytest.raises(StackError, match=f"did not answer within 0 s {fix}"):
+        up.wait_for_workers(settings, engine, 2, say)
 
 
 def test_a_worker_whose_container_was_replaced_is_not_counted(
