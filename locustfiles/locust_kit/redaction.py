@@ -23,7 +23,7 @@ _REMEMBERED = 2048  # names: most of them repeat
 _REACH = 4096  # characters around a name that are searched for its value
 SHORTEST_KNOWN = 5  # a shorter value would match parts of many words
 
-_USER_INFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/?#'\"<>@]*)@")
+_USER_INFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{0,31}://)(?P<user>[^\s/?#'\"<>]*)@")
 # JSON in JSON in JSON: each level escapes the quotes of the one before, with 1, 3, 7 ... backslashes.
 _QUOTED = re.compile(
     r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*[:=,]\s*)"
@@ -36,7 +36,8 @@ _QUOTED_BARE = re.compile(
 )
 _CUT_OFF = re.compile(  # a body is cut at some length, perhaps within a secret
     r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*:\s*)"
-    r"(?P<bytes>b?)(?P<open>\\{0,31}[\"'])(?P<value>(?:\\.|(?!(?P=open))[^\\])*+\\?)\Z",
+    r"(?P<bytes>b?)(?P<open>(?P<escaped>\\{1,31})?[\"'])"
+    r"(?P<value>(?:(?!(?(escaped)(?<!\\))(?P=open))(?:\\.|[^\\]))*+\\?)\Z",
     re.DOTALL,
 )
 _FIELD = re.compile(r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)\s*:\s*(?=b?\\{0,31}[\"'\[{\w])")
@@ -59,12 +60,11 @@ _ASSIGNED = re.compile(
     r"(?<![A-Za-z0-9_.%])(?P<name>[A-Za-z][A-Za-z0-9_.%\-\[\]]{0,63})(?P<gap>=|[ \t]{1,4}=[ \t]{1,4}(?!=))"
     r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s&;,'\")}\]]*)"
 )
-_HEADER = re.compile(
-    r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>[ \t]{0,4}:[ \t]+)(?P<value>[^\r\n]+)"
-)
-_ESCAPED = re.compile(r"\\+u00(?P<code>[2-7][0-9A-Fa-f])")
+_HEADER = re.compile(r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>[ \t]{0,4}:[ \t]+)(?=[^\r\n])")
+_LINE = re.compile(r"[^\r\n]+")
+_ESCAPED = re.compile(r"(?<!\\)\\++u00(?P<code>[2-7][0-9A-Fa-f])")
 _PROSE_VALUE = (  # "the password hunter2 is wrong": a word that is quoted or contains a digit
-    r"(?P<gap>(?:\s+(?:is|was|of|value))*\s*[:=]?\s+\\*)(?P<value>\"[^\s\"]{1,200}\"|'[^\s']{1,200}'|`[^\s`]{1,200}`"
+    r"(?P<gap>(?:\s++(?:is|was|of|value))*+(?:\s*+[:=])?+\s++\\*+)(?P<value>\"[^\s\"]{1,200}\"|'[^\s']{1,200}'|`[^\s`]{1,200}`"
     r"|(?=[^\s\d]*\d)[^\s,;\"'`<>(){}&\[\]]{3,}[\w=+/])"
 )
 _TAIL = re.compile(r"[A-Za-z0-9_\-+/=.]+")
@@ -185,7 +185,7 @@ class Redactor:
             text = _INPUT.sub(self._framed, text)
         if '"' in text or "'" in text:
             text = self._quotes(text)
-        text = _HEADER.sub(self._header, text)
+        text = self._headers(text)
         text = _ASSIGNED.sub(self._assigned, text)
         text = self.by.in_prose.sub(self._in_prose, text)
         return self.by.scheme.sub(self._credentials, text)
@@ -224,11 +224,12 @@ class Redactor:
 
     def _values_within(self, text: str, first: int, last: int, quoted: str) -> list[tuple[int, int]]:
         """Return the spans of values in an object that names a secret, each with its quotes, if any."""
-        return [
-            (field.end(), _end_of_value(text, field.end(), quoted))
-            for field in _FIELD.finditer(text, first, last)
-            if field["quote"] == quoted and _plain(field["name"]) in self.by.values
-        ]
+        spans, done = [], first
+        for found in _FIELD.finditer(text, first, last):
+            if found.start() >= done and found["quote"] == quoted and _plain(found["name"]) in self.by.values:
+                done = _end_of_value(text, found.end(), quoted)
+                spans.append((found.end(), done))
+        return spans
 
     def _encoded(self, match: re.Match[str]) -> str:
         """Mask secrets in percent-encoded JSON, form or text in a URL."""
@@ -304,12 +305,16 @@ class Redactor:
         around = value[0] if value[0] in "\"'`" else ""
         return f"{match['name']}{match['gap']}{around}{self._hidden(match['name'], value)}{around}"
 
-    def _header(self, match: re.Match[str]) -> str:
-        secret = self.by.is_secret(match["name"])
-        value = (
-            self._hidden(match["name"], match["value"]) if secret else _HEADER.sub(self._header, match["value"])
-        )  # "error: password: x"
-        return f"{match['name']}{match['gap']}{value}"
+    def _headers(self, text: str) -> str:
+        """Mask the rest of the line after a secret name and a colon, as in "error: password: x"."""
+        pieces, done = [], 0
+        for head in _HEADER.finditer(text):
+            if head.start() < done or not self.by.is_secret(head["name"]):
+                continue
+            if line := _LINE.match(text, head.end()):
+                pieces += [text[done : head.end()], self._hidden(head["name"], line[0])]
+                done = line.end()
+        return "".join([*pieces, text[done:]])
 
 
 def _letter(match: re.Match[str]) -> str:
