@@ -174,7 +174,7 @@ class _Installed:
 
 def install() -> None:
     """Patch Locust's sockets before it opens one. Raises AttributeError if this Locust has other sockets."""
-    warn = WarnOnce("a message as it was meant")
+    warn = WarnOnce("reading a message")
 
     def limited(original: Callable[..., None], socket: Any, kind: int, *rest: Any) -> None:
         original(socket, kind, *rest)

@@ -156,7 +156,7 @@ def test_what_cannot_be_sent_is_sent_as_text_and_said_once(
     assert found[0]["memory"]["\\ud800 bad"]["number"] == 1.5
     assert "failures" in found[0]
     (said,) = [line.getMessage() for line in caplog.records]
-    assert said.startswith("locust-kit: a message as it was meant failed, the run goes on: ")
+    assert said.startswith("locust-kit: reading a message failed, the run goes on: ")
 
 
 def test_a_meter_that_fails_takes_no_other_part_of_the_report_along(
