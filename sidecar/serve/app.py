@@ -12,7 +12,6 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -27,7 +26,7 @@ from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.board import Board
 from sidecar.report.runs.reports import Reports
 from sidecar.serve.api import Api, Note, Runs
-from sidecar.serve.auth import ALLOWED_HOSTS, ClusterAuth, SafeHeaders, TokenGuard, node_route
+from sidecar.serve.auth import ClusterAuth, PageGuard, SafeHeaders, TokenGuard, node_route
 from sidecar.serve.requests import EXCEPTION_HANDLERS, UNAVAILABLE, Parameters, json_answer, problem
 from sidecar.views.metrics import CONTENT_TYPE
 
@@ -123,6 +122,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
     note: Note | None = None,
     reports: Reports | None = None,
     cluster: ClusterAuth | None = None,
+    hosts: Sequence[str] = (),
 ) -> Starlette:
     """Build the application.
 
@@ -138,6 +138,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         note: puts a person's note on an incident soon; without it, that route answers 503.
         reports: the reports of runs; without them, there are no routes for runs.
         cluster: this node's report for the leader, and the token that every request then needs.
+        hosts: more names of this page (WEB_HOSTS).
     """
     present = _Present(board, stopping, problems, recording, metrics)
     routes = [
@@ -156,16 +157,16 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         routes.append(node_route(cluster.publisher, board))
     return Starlette(
         routes=routes,
-        middleware=[Middleware(SafeHeaders), _guard(cluster)],
+        middleware=[Middleware(SafeHeaders), _guard(cluster, hosts)],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
 
 
-def _guard(cluster: ClusterAuth | None) -> Middleware:
+def _guard(cluster: ClusterAuth | None, hosts: Sequence[str]) -> Middleware:
     if cluster is not None:
         return Middleware(TokenGuard, token=cluster.token)  # published on every address of its node
-    return Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False)
+    return Middleware(PageGuard, hosts=hosts)
 
 
 async def _page(_: Request) -> Response:

@@ -6,7 +6,7 @@ Swarm publishes a port on every address of a node. So other machines reach the p
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidecar.cluster.member import NodeStatusPublisher
 from sidecar.cluster.peer_client import LEADER_HEADER
+from sidecar.common.web_guard import WebGuard
 from sidecar.monitor.board import Board
 from sidecar.serve.requests import UNAVAILABLE, Parameters, problem, record_answer
 
@@ -88,9 +89,21 @@ class TokenGuard:
         return hmac.compare_digest(given.encode(), self._token)
 
 
-# Names under which a browser on the machine (or at the other end of an SSH tunnel) and the stack's own containers ask.
-# Any other Host header comes from a foreign page whose name resolves to 127.0.0.1.
-ALLOWED_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]", "monitor")
+class PageGuard:
+    """ASGI middleware: the rules of web_guard.py, which Locust's own page has too."""
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._guard = WebGuard(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it."""
+        refused = None
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            refused = self._guard.refusal(scope["method"], scope["path"], lambda name: headers.get(name, ""))
+        await (problem(*refused) if refused else self._app)(scope, receive, send)
+
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

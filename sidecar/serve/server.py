@@ -108,6 +108,7 @@ def _app(settings: WatchSettings, sidecar: Sidecar, board: Board, stopping: asyn
         note=sidecar.note,
         reports=sidecar.reports,
         cluster=ClusterAuth(member.publisher, cluster.token) if member and cluster else None,
+        hosts=settings.web_hosts,
     )
 
 

@@ -140,6 +140,14 @@ def named_urls(raw: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def host_names(raw: str) -> tuple[str, ...]:
+    """Return host names, separated by commas or spaces; each once."""
+    hosts = tuple(dict.fromkeys(names(raw.lower())))
+    if not all(re.fullmatch(r"[a-z0-9_.-]{1,253}", name) for name in hosts):
+        raise ValueError("host names without scheme and port, such as locust.shop.example")
+    return hosts
+
+
 def own_address(raw: str) -> str:
     """Return one IP address without a port; "" for an empty text."""
     if not raw:

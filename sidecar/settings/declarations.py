@@ -60,6 +60,14 @@ class StackSettings(Section):
         "Port of the monitor's page. It is published on 127.0.0.1 only. Empty: WEB_PORT + 1.",
         to=COMPOSE,
     )
+    web_hosts: tuple[str, ...] = setting(
+        "WEB_HOSTS=",
+        Kind("host names", addresses.host_names),
+        "More names under which browsers reach Locust's page and the monitor's, such as the name of a proxy. Both "
+        "pages refuse other names; localhost, IP addresses and the services' own names always work.",
+        "A web page of such a name can start runs and read results.",
+        to=MASTER | MONITOR,
+    )
     host: str = setting(
         "HOST=",
         Kind("URL", parse.optional(addresses.target_url)),

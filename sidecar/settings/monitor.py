@@ -60,6 +60,7 @@ class WatchSettings(WatchingSettings, AlertSettings):
     interval: float = _shared("INTERVAL")
     tail: int = _shared("TAIL", partial(parse.whole, 0, _MOST_TAIL))
     fail_ratio: float = _shared("FAIL_RATIO")
+    web_hosts: tuple[str, ...] = _shared("WEB_HOSTS")
     docker_url: str = setting("DOCKER_HOST=unix:///run/docker-proxy/docker.sock", text("URL"), "The engine.")
     locust_url: str = setting(
         "LOCUST_URL=http://locust-master:8089", Kind("URL", lambda raw: raw.rstrip("/")), "The master's web API."

@@ -62,9 +62,11 @@ class Sidecar:
         except OSError:
             return None
 
-    def get(self, path: str, host: str = "127.0.0.1") -> tuple[int, dict[str, str], bytes]:
+    def get(
+        self, path: str, host: str = "127.0.0.1", method: str = "GET", **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
-            connection.request("GET", path, headers={"Host": host})
+            connection.request(method, path, headers={"Host": host, **headers})
             answer = connection.getresponse()
             return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
 
@@ -121,6 +123,15 @@ def test_a_foreign_host_header_is_refused(sidecar: Sidecar, host: str) -> None:
         status, _, body = sidecar.get(path, host)
         assert status == 400
         assert b"locust" not in body
+
+
+def test_another_page_may_open_this_one_and_do_nothing_else(sidecar: Sidecar) -> None:
+    foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    opened = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert sidecar.get("/api/incidents/x/note", method="POST", **foreign)[0] == 403
+    assert sidecar.get("/api/stream", **foreign)[0] == 403
+    assert sidecar.get("/", **opened)[0] == 200
+    assert sidecar.get("/api/incidents/x/note", method="POST", **{"Content-Type": "application/json"})[0] == 400
 
 
 STATIC = ROOT / "sidecar" / "serve" / "static"

@@ -1,0 +1,1 @@
+../../locustfiles/locust_kit/web_guard.py
