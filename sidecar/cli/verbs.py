@@ -176,7 +176,7 @@ GROUPS: Mapping[str, tuple[Verb, ...]] = MappingProxyType(
             Verb(
                 "clean",
                 "commands.down:clean_up",
-                "Stop the stack, and remove the built images. Results stay.",
+                "Stop the stack, and remove the built images that nobody else uses. Results stay.",
                 ("clean", "clean PROJECT=shop"),
                 settings=("PROJECT", "YES"),
             ),

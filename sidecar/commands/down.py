@@ -9,14 +9,16 @@ from pathlib import Path
 from sidecar.commands import reports
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError, StackError
+from sidecar.common.text import some
 from sidecar.engine.docker_engine import DockerEngine, Filters, connect
 from sidecar.engine.labels import PROJECT_LABEL
 from sidecar.settings import Settings
-from sidecar.stack import deployment, secrets, state, workspace
+from sidecar.stack import deployment, image_users, secrets, state, workspace
 from sidecar.stack.compose import Compose
 from sidecar.stack.docker_command import docker
 
 _TIMEOUT_SECONDS = 300
+_MOST_USERS = 3  # in one line
 
 
 def down(settings: Settings, environ: Mapping[str, str], console: Console) -> None:
@@ -88,19 +90,32 @@ def clean(settings: Settings, environ: Mapping[str, str], console: Console) -> N
     down(settings, environ, console)
     engine = connect(environ)
     with console.step("images", "removing the kit's images") as step:
-        removed, kept = _remove_images(engine)
-        outcome = f"removed {len(removed)}" if removed else "no images to remove"
-        step.result = outcome + (f"; kept {', '.join(kept)}: another stack uses them" if kept else "")
+        removed, kept, users = _remove_images(engine, settings)
+        outcome = f"removed {removed}" if removed else "no images to remove"
+        step.result = outcome + (f"; kept {kept}, used by {some(users, _MOST_USERS)}" if kept else "")
 
 
-def _remove_images(engine: DockerEngine) -> tuple[list[str], list[str]]:
-    """Remove our built images; return (removed, kept). An image that a container uses is kept."""
-    rows = engine.images("locust-kit/*")
-    tags = sorted(tag for row in rows for tag in row.get("RepoTags") or [] if not tag.startswith("locust-kit/base:"))
-    if tags:
-        act("rmi", *sorted(tags, key=lambda tag: ":req-" not in tag))  # derived images before their base
-    kept = [tag for tag in tags if engine.image(tag) is not None]
-    return [tag for tag in tags if tag not in kept], kept
+def _remove_images(engine: DockerEngine, settings: Settings) -> tuple[int, int, list[str]]:
+    """Remove our built images; return how many were removed and kept, and the users of the kept images.
+
+    An image is kept while a container, or another checkout or project, uses it. Another name of it is kept, too.
+    """
+    images = {row["Id"]: set(row.get("RepoTags") or []) for row in engine.images("locust-kit/*")}
+    users = {(container.project or container.name): {container.image_id} for container in engine.containers()}
+    for user in image_users.others(engine, settings):
+        used = {key for key, tags in images.items() if user.images is None or tags & user.images}
+        users[user.text] = used
+    used = set().union(*users.values())
+    tags = {tag: key in used for key, tags in images.items() for tag in tags if not tag.startswith("locust-kit/base:")}
+    unused = [tag for tag, is_used in tags.items() if not is_used]
+    if unused:
+        act("rmi", *sorted(unused, key=lambda tag: ":req-" not in tag))  # derived images before their base
+    kept = sum(engine.image(tag) is not None for tag in tags)
+    if volumes(engine, settings.project):
+        image_users.replace(settings, ())
+    else:
+        image_users.forget(settings)
+    return len(tags) - kept, kept, sorted(text for text, ids in users.items() if ids & images.keys())
 
 
 def purge(settings: Settings, environ: Mapping[str, str], console: Console, ask: Callable[[str], bool]) -> bool:
@@ -127,12 +142,13 @@ def purge(settings: Settings, environ: Mapping[str, str], console: Console, ask:
             if left:
                 raise StackError(f"volumes could not be removed: {', '.join(left)}")
             step.result = f"removed {', '.join(names)}"
+    image_users.forget(settings)
     _forget(settings, console)
     return True
 
 
 def _losses(settings: Settings, names: Sequence[str]) -> list[str]:
-    losses = ["its containers, its network and the images of the kit"]
+    losses = ["its containers, its network, and the images of the kit that no other checkout or project uses"]
     losses += [f"the volume {name} and its data" for name in names]
     if settings.with_reports:
         losses.append(f"the reports in {settings.reports_dir}")

@@ -10,7 +10,7 @@ from sidecar.commands.up import ImageBuilder
 from sidecar.common.console import Console
 from sidecar.engine.docker_engine import connect
 from sidecar.settings import Settings
-from sidecar.stack import images, locustfile, requirements, temporary, workspace
+from sidecar.stack import image_users, images, locustfile, requirements, temporary, workspace
 from sidecar.stack.compose import Decided, write_env_file
 
 
@@ -52,6 +52,7 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
 
 
 def _build(builder: ImageBuilder, key: str) -> None:
+    image_users.record(builder.engine, builder.settings, [images.IMAGES[key].name])
     if old := images.stale(builder.engine, builder.inputs, [key]):
         with builder.console.step("images", f"building {key}"):
             builder.build_all(old)

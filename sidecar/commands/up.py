@@ -19,6 +19,7 @@ from sidecar.stack import (
     as_decided,
     check,
     deployment,
+    image_users,
     images,
     locustfile,
     ports,
@@ -206,6 +207,7 @@ class ImageBuilder:
 
     def build(self, wanted: list[str]) -> list[str]:
         """Build the outdated images among `wanted`; return their keys."""
+        image_users.record(self.engine, self.settings, (images.IMAGES[key].name for key in wanted))
         old = images.stale(self.engine, self.inputs, wanted)
         if old and not self.console.is_terminal:
             self.console.note(f"building {', '.join(image.key for image in old)} …")
@@ -223,6 +225,7 @@ class ImageBuilder:
         base = self.settings.locust_image or images.IMAGES["locust"].name
         asked = requirements.read(self.settings)
         tag = _tag(self.settings, self.engine, asked)
+        image_users.record(self.engine, self.settings, (base, tag))
         if asked and self.engine.image(tag) is None:
             images.build_requirements(self.settings, self.environ, asked, base, tag, self.console)
         return tag or base

@@ -64,6 +64,7 @@ class ListedContainer:
     checkout: str
     ports: tuple[tuple[str, int], ...]
     config_hash: str = ""  # Compose's hash of the service
+    image_id: str = ""
 
     @property
     def healthy(self) -> bool:
@@ -472,6 +473,7 @@ def _listed(row: Json) -> ListedContainer:
         oneoff=is_helper(labels),
         ports=tuple(ports),
         config_hash=labels.get("com.docker.compose.config-hash", ""),
+        image_id=row.get("ImageID", ""),
     )
 
 

@@ -12,7 +12,7 @@ from sidecar.common.units import gibibytes, plural
 from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.engine.swarm_manager import Manager, SwarmState
 from sidecar.settings import Settings, locust_options
-from sidecar.stack import locustfile, requirements, state, workspace
+from sidecar.stack import image_users, locustfile, requirements, state, workspace
 from sidecar.stack.compose import Decided
 from sidecar.stack.deployment import locate
 from sidecar.stack.registered import Clock
@@ -46,6 +46,7 @@ def swarm_up(settings: Settings, environ: Mapping[str, str], console: Console) -
     ways = {} if settings.registry else images.ways_to(settings, fleet.nodes, manager.own_node())
     prepared = up.prepare(settings, engine, environ, console, is_swarm=True)
     names = _images_to_nodes(settings, engine, prepared.decided, ways, console)
+    image_users.record(engine, settings, names.values())
     _remember(settings, prepared, names)
     with console.step("stack", "deploying to the nodes") as step:
         env = stack.environment(settings, prepared.decided, Content(names, archive, mark), environ)

@@ -159,4 +159,6 @@ def remove(project: str) -> None:
         found = docker(*listing, "--filter", label, check=False).split()
         if found:
             docker(kind, "rm", "-f", *found, check=False)
+    for row in docker("volume", "ls", "-q", "--filter", f"label=io.locust-kit.project={project}", check=False).split():
+        docker("volume", "rm", row, check=False)
     (ROOT / ".locust-kit/state" / f"{project}.json").unlink(missing_ok=True)

@@ -47,7 +47,7 @@ from sidecar.model.run_record import RunRecord
 from sidecar.report.document import make
 from sidecar.report.verdict import comparison
 from sidecar.settings import Settings, load
-from sidecar.stack import as_decided, check, images, registered, requirements, workspace
+from sidecar.stack import as_decided, check, image_users, images, registered, requirements, workspace
 from sidecar.stack.check import Checked, UserClass
 from sidecar.stack.compose import Decided
 from tests.fakes import run_scene, sidecar_samples
@@ -122,6 +122,7 @@ def _up(user_class: str, host: str, *words: str, built: Sequence[str]) -> str:
             (up, "_pre_flight", (engine, ())),
             (up, "time", SimpleNamespace(monotonic=partial(next, iter((0.0, 78.3))))),
             (up, "prepare", prepare),
+            (image_users, "record", None),
             (images, "build", None),
             (images, "stale", [images.IMAGES[key] for key in built]),
             (requirements, "read", None),
