@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -81,6 +83,18 @@ def test_ports_are_published_on_loopback_alone(stack: Stack) -> None:
         ("locust-master", "127.0.0.1", stack.web_port),
         ("monitor", "127.0.0.1", stack.monitor_port),
     ]
+
+
+def test_both_pages_refuse_foreign_names_and_foreign_pages(stack: Stack) -> None:
+    foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    monitor_port = int(docker("port", *stack.containers("monitor"), "8090/tcp").rpartition(":")[2])
+    for port in (stack.web_port, monitor_port):
+        for headers, expected in (({"Host": "evil.example"}, 400), (foreign, 403), ({}, 200)):
+            with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+                connection.request("GET", "/", headers=headers)
+                answer = connection.getresponse()
+                assert answer.status == expected
+                assert answer.getheader("Access-Control-Allow-Origin") is None
 
 
 def test_the_sidecar_cannot_see_the_engines_socket_and_the_proxy_no_network(stack: Stack) -> None:

@@ -155,4 +155,4 @@ def test_requests_count_once_where_locusts_own_listener_is_another(caplog: pytes
     RequestCounters().listen(environment)
     fire(environment)
     assert environment.stats.total.num_requests == 1
-    assert "are not corrected" in caplog.text
+    assert "are not cleaned" in caplog.text
