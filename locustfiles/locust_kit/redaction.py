@@ -10,11 +10,13 @@ from __future__ import annotations
 import base64
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
+from html import unescape
 from pathlib import Path
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 RULES_FILE = Path(__file__).resolve().with_suffix(".json")
 LEAST_WITH_TAIL = 16  # length of a token whose end may stay readable
@@ -23,10 +25,13 @@ _REMEMBERED = 2048  # names: most of them repeat
 _REACH = 4096  # characters around a name that are searched for its value
 SHORTEST_KNOWN = 5  # a shorter value would match parts of many words
 
-_USER_INFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{0,31}://)(?P<user>[^\s/?#'\"<>]*)@")
+_USER_INFO = re.compile(
+    r"(?P<scheme>(?:\b[A-Za-z][A-Za-z0-9+.-]{0,31}:|(?<![\w:/]))//)(?P<user>[^\s/?#'\"<>]*)@"
+    r"|(?<![\w./@:+-])[\w.+-]{1,64}:[^\s/?#'\"<>@]{1,128}@(?=[A-Za-z0-9])(?!sha)"  # as in ann:hunter2@shop:8080
+)
 # JSON in JSON in JSON: each level escapes the quotes of the one before, with 1, 3, 7 ... backslashes.
 _QUOTED = re.compile(
-    r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*[:=,]\s*)"
+    r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*(?:=>|[:=,])\s*)"
     r"(?P<bytes>b?)(?P<open>(?P<escaped>\\{1,31})?[\"'])(?P<value>(?:\\.|[^\\])*?)(?(escaped)(?<!\\))(?P=open)",
     re.DOTALL,
 )
@@ -45,22 +50,38 @@ _STRING = re.compile(r"b?(?P<quote>\\{0,31}[\"'])(?P<text>[^\"'\\]{1,64})(?P=quo
 _MARK = re.compile(r"\\*[\"']|[\[\]{}]")
 _BARE = re.compile(r"[^\s\"',}\]\\]*")
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2}|[\w.~+*!()'\-])++")
-_ENCODED_MARK = re.compile(r"%(?:22|27|3[aAdD]|5[bB]|7[bB])")
-_ELEMENT = re.compile(r"<(?P<name>[A-Za-z][\w.:\-]{0,63})(?P<gap>(?:\s[^<>]{0,200})?>)(?P<value>[^<]+)")
-_INPUT = re.compile(
-    r"(?P<head>\bname\s*=\s*[\"']?)(?P<name>[^\"'\s<>]{1,64})(?P<gap>[\"']?\s[^<>]{0,200}?\bvalue\s*=\s*[\"']?)"
-    r"(?P<value>[^\"'<>]+)"
+_ENCODED_MARK = re.compile(r"%(?:25){0,4}(?:22|27|3[aAdD]|40|5[bB]|7[bB])")
+_DECODED = 4  # levels of encoding; a part with more of them is masked
+_TAG = re.compile(
+    r"<(?P<name>[A-Za-z][\w.:\-]{0,63})(?P<attributes>(?:\s(?:\"[^\"<]*\"|'[^'<]*'|[^<>])*+)?+)(?P<end>>)?(?P<text>(?:<!\[CDATA\[)?+[^<]*+)"
+)
+_ATTRIBUTE = re.compile(
+    r"(?P<name>[\w:.\-]++)(?P<gap>\s*+=\s*+)(?:(?P<open>\\{0,31}[\"'])(?P<value>(?:(?!(?P=open)).)*+)"
+    r"|(?P<bare>[^\s\"'<>]++))",
+    re.DOTALL,
 )
 _PART = re.compile(  # of a multipart form
     r"(?P<head>\bname=\")(?P<name>[^\"\r\n]{1,64})(?P<gap>\"[^\r\n]{0,300}\r?\n(?:[^\r\n]+\r?\n){0,5}\r?\n)"
     r"(?P<value>.*?)(?=\r?\n--|\Z)",
     re.DOTALL,
 )
-_ASSIGNED = re.compile(
-    r"(?<![A-Za-z0-9_.%])(?P<name>[A-Za-z][A-Za-z0-9_.%\-\[\]]{0,63})(?P<gap>=|[ \t]{1,4}=[ \t]{1,4}(?!=))"
-    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s&;,'\")}\]]*)"
+_NAMED = re.compile(
+    r"(?<![\w.%\-\[\]])(?P<name>[\w.%\-\[\]]++)"
+    r"(?P<gap>[ \t]{0,4}(?::(?=[ \t])|:?=>?(?!=))[ \t]*+(?=[^\r\n])|[ \t]{0,4}:(?![:/\s]))"
 )
-_HEADER = re.compile(r"(?<![A-Za-z0-9_\-])(?P<name>[A-Za-z][A-Za-z0-9_\-]{1,60})(?P<gap>[ \t]{0,4}:[ \t]+)(?=[^\r\n])")
+_VALUE = re.compile(
+    r"(?:[bBuUrRfF]{1,2}|[A-Za-z_.]{1,32}\()?(?P<open>\\{0,31}[\"'])(?![\s,)}\]:])(?:(?!(?P=open)).)*+(?P=open)?"
+    r"|(?i:(?:basic|bearer|token|digest|negotiate|apikey)[ \t+]+)?[^\s&;,'\")}\]]*",
+    re.DOTALL,
+)
+_FLAG = re.compile(r"(?<!\S)--?(?P<name>[A-Za-z][\w.\-]*+)(?P<gap>[ \t]{1,4})(?P<value>[^\s\-|>][^\s|>]*+)")
+_LONG = re.compile(r"[A-Za-z0-9_\-]{16}")  # each well-known token has so many characters in a row
+_TOKEN_LIKE = re.compile(  # unlike ConnectionRefusedError
+    r"(?<![A-Za-z0-9_\-])(?=[A-Za-z0-9_\-]{16})(?:[A-Za-z]*+[0-9_\-]|A[KSIBC])|SG\.|hv[sbr]\.|eyJ|webhooks/"
+)
+_ENTITY = re.compile(r"&(?:#\w{1,6}|amp|quot|apos|equals|colon|lt|gt);")
+_VOID = frozenset({"input", "meta", "param", "link", "img", "br", "hr", "base"})  # elements without content
+_PORT = re.compile(r"\d{1,5}(?![\w.\-])")  # as in auth:8080 and token.py:12
 _LINE = re.compile(r"[^\r\n]+")
 _ESCAPED = re.compile(r"(?<!\\)\\++u00(?P<code>[2-7][0-9A-Fa-f])")
 _PROSE_VALUE = (  # "the password hunter2 is wrong": a word that is quoted or contains a digit
@@ -68,6 +89,7 @@ _PROSE_VALUE = (  # "the password hunter2 is wrong": a word that is quoted or co
     r"|(?=[^\s\d]*\d)[^\s,;\"'`<>(){}&\[\]]{3,}[\w=+/])"
 )
 _TAIL = re.compile(r"[A-Za-z0-9_\-+/=.]+")
+_SHORT = ("password", "passwd", "pass", "pwd", "pw", "pin", "otp", "code")  # their values may be a few digits
 _CHOSEN_BY_PEOPLE = ("pass", "pwd", "pin", "cookie", "session")  # no character of these is shown
 _WORD = re.compile(r"[^a-z0-9]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -80,26 +102,35 @@ class Rules:
     mask: str
     names: frozenset[str]
     part: re.Pattern[str]
+    harmless: re.Pattern[str]
     name_ends: tuple[str, ...]
     scheme: re.Pattern[str]
-    patterns: tuple[re.Pattern[str], ...]
+    token: re.Pattern[str]
     tokens: tuple[str, ...]
     whole: re.Pattern[str]
     passwords: re.Pattern[str]
     in_prose: re.Pattern[str]
     named_by: frozenset[str]
     values: frozenset[str]
+    _answers: dict[str, bool] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def is_secret(self, name: str) -> bool:
         """Return whether a header, variable, parameter or field of this name contains a secret."""
-        plain = _plain(name)
-        last = plain.rpartition("_")[2] if "_" in plain else plain
-        joined = plain.replace("_", "")
+        answer = self._answers.get(name)
+        if answer is None:
+            if len(self._answers) >= _REMEMBERED:
+                self._answers.clear()
+            answer = self._answers[name] = self._means_a_secret(_plain(name))
+        return answer
+
+    def _means_a_secret(self, plain: str) -> bool:
+        if plain in self.names or self.harmless.search(plain):
+            return plain in self.names
+        last = plain.rpartition("_")[2]
         return (
-            plain in self.names
-            or plain.endswith(self.name_ends)
+            plain.endswith(self.name_ends)
             or self.part.search(plain) is not None
-            or self.part.search(joined) is not None
+            or self.part.search(plain.replace("_", "")) is not None
             or (last in self.names and last in ("authorization", "cookie", "jwt"))
         )
 
@@ -116,6 +147,8 @@ class Rules:
 @lru_cache(_REMEMBERED)
 def _plain(name: str) -> str:
     """Return a name in lower case, its words separated by `_`."""
+    if "%" in name or not name.isascii():
+        name = unicodedata.normalize("NFKC", unquote(name))
     return _WORD.sub("_", _HUMP.sub("_", name).lower()).strip("_")
 
 
@@ -131,8 +164,9 @@ def rules(path: Path = RULES_FILE) -> Rules:
             "|".join(texts["name_parts"] + [name_part.replace("_", "") for name_part in texts["name_parts"]])
         ),
         name_ends=tuple(texts["name_ends"]),
+        harmless=re.compile("|".join(texts["harmless"])),
         scheme=re.compile(rf"\b(?P<scheme>{schemes})\s+(?P<value>[A-Za-z0-9+/=_.~\-]{{6,}})", re.IGNORECASE),
-        patterns=tuple(re.compile(pattern) for pattern in texts["patterns"]),
+        token=re.compile("|".join(texts["patterns"])),
         tokens=tuple(texts["tokens"]),
         whole=re.compile("|".join(texts["whole_patterns"])),
         passwords=re.compile("|".join(texts["password_schemes"]), re.IGNORECASE),
@@ -169,24 +203,38 @@ class Redactor:
         except RecursionError:
             return self.by.mask
 
-    def _cleaned(self, text: str) -> str:
+    def _cleaned(self, text: str, decoded: int = 0) -> str:
+        if decoded < _DECODED and "&" in text and _ENTITY.search(text):  # HTML
+            plain = _ENTITY.sub(lambda match: unescape(match[0]), text)
+            cleaned = self._cleaned(plain, decoded + 1)
+            return text if cleaned == plain else cleaned
+        return self._by_form(self._by_value(text, decoded))
+
+    def _by_value(self, text: str, decoded: int) -> str:
+        """Mask known values, tokens of a known shape, encoded parts of URLs, and the user of a URL."""
         if self._known is not None:
             text = self._known.sub(self.by.mask, text)
         if "\\u00" in text:  # JSON may escape any letter, which hides the name of a field
             text = _ESCAPED.sub(_letter, text)
         text = self.by.whole.sub(self.by.mask, text)
-        for pattern in self.by.patterns:
-            text = pattern.sub(self._token, text)
-        if _ENCODED_MARK.search(text):
-            text = _ENCODED.sub(self._encoded, text)
-        text = _USER_INFO.sub(lambda match: f"{match['scheme']}{self.by.mask}@", text)
+        if _LONG.search(text) and _TOKEN_LIKE.search(text):
+            text = self.by.token.sub(self._token, text)
+        if "%" in text and _ENCODED_MARK.search(text):
+            text = _ENCODED.sub(lambda match: self._encoded(match, decoded), text)
+        if "@" in text:
+            text = _USER_INFO.sub(lambda match: f"{match['scheme'] or ''}{self.by.mask}@", text)
+        return text
+
+    def _by_form(self, text: str) -> str:
+        """Mask the value beside each secret name."""
         if "<" in text:
-            text = _ELEMENT.sub(self._framed, text)
-            text = _INPUT.sub(self._framed, text)
+            text = _TAG.sub(self._tag, text)
         if '"' in text or "'" in text:
             text = self._quotes(text)
-        text = self._headers(text)
-        text = _ASSIGNED.sub(self._assigned, text)
+        if ":" in text or "=" in text:
+            text = self._named(text)
+        if "-" in text:
+            text = _FLAG.sub(self._framed, text)
         text = self.by.in_prose.sub(self._in_prose, text)
         return self.by.scheme.sub(self._credentials, text)
 
@@ -231,13 +279,15 @@ class Redactor:
                 spans.append((found.end(), done))
         return spans
 
-    def _encoded(self, match: re.Match[str]) -> str:
-        """Mask secrets in percent-encoded JSON, form or text in a URL."""
+    def _encoded(self, match: re.Match[str], decoded: int) -> str:
+        """Mask secrets in percent-encoded JSON, form or text in a URL, also if it is encoded several times."""
         if not _ENCODED_MARK.search(match[0]):
             return match[0]
-        decoded = unquote_plus(match[0], errors="replace")
-        cleaned = self._cleaned(decoded)
-        return match[0] if cleaned == decoded else quote(cleaned, safe="*")
+        if decoded >= _DECODED:
+            return self.by.mask
+        plain = unquote_plus(match[0], errors="replace")
+        cleaned = self._cleaned(plain, decoded + 1)
+        return match[0] if cleaned == plain else quote(cleaned, safe="*")
 
     def words(self, words: Sequence[str]) -> tuple[str, ...]:
         """Return the words of a command line without secrets, such as a word after a flag with a secret name."""
@@ -295,26 +345,47 @@ class Redactor:
         hidden = self._hidden(match["name"], match["value"])
         return f"{match['quote']}{match['name']}{match['quote']}{match['gap']}{hidden}"
 
-    def _assigned(self, match: re.Match[str]) -> str:
-        if not match["value"] or not self.by.is_secret(match["name"]):
-            return match[0]
-        return f"{match['name']}{match['gap']}{self._hidden(match['name'], match['value'])}"
-
     def _in_prose(self, match: re.Match[str]) -> str:
         value = match["value"]
         around = value[0] if value[0] in "\"'`" else ""
         return f"{match['name']}{match['gap']}{around}{self._hidden(match['name'], value)}{around}"
 
-    def _headers(self, text: str) -> str:
-        """Mask the rest of the line after a secret name and a colon, as in "error: password: x"."""
+    def _named(self, text: str) -> str:
+        """Mask the value after a secret name and `=` or `:`; the rest of the line after a colon and a blank."""
         pieces, done = [], 0
-        for head in _HEADER.finditer(text):
-            if head.start() < done or not self.by.is_secret(head["name"]):
+        for head in _NAMED.finditer(text):
+            name, gap = head["name"], head["gap"]
+            if head.start() < done or not self.by.is_secret(name):
                 continue
-            if line := _LINE.match(text, head.end()):
-                pieces += [text[done : head.end()], self._hidden(head["name"], line[0])]
-                done = line.end()
+            plain = _plain(name)
+            line = gap.strip() == ":" and (gap[-1] != ":" or plain.endswith(("cookie", "authorization")))
+            value = (_LINE if line else _VALUE).match(text, head.end())
+            if not value or not value[0] or (gap[-1] == ":" and _PORT.match(value[0]) and not plain.endswith(_SHORT)):
+                continue
+            pieces += [text[done : head.end()], self._hidden(name, value[0])]
+            done = value.end()
         return "".join([*pieces, text[done:]])
+
+    def _tag(self, match: re.Match[str]) -> str:
+        """Mask the content of an element with a secret name, and the value beside an attribute that names a secret."""
+        tag, attributes, text = match["name"], match["attributes"], match["text"]
+        named = {
+            _plain(found["name"])
+            for found in (_ATTRIBUTE.finditer(attributes) if "=" in attributes else ())
+            if self.by.is_secret(found["value"] or found["bare"] or "")
+        }
+        if named & (self.by.named_by | {"type", "http_equiv"}):
+            attributes = _ATTRIBUTE.sub(self._attribute, attributes)
+        holds_text = match["end"] and text.strip() and not attributes.endswith("/") and tag.lower() not in _VOID
+        if holds_text and (self.by.is_secret(tag) or named & {"name", "key", "property"}):
+            text = self.by.mask
+        return f"<{tag}{attributes}{match['end'] or ''}{text}"
+
+    def _attribute(self, match: re.Match[str]) -> str:
+        if _plain(match["name"]) not in self.by.values:
+            return match[0]
+        opened = match["open"] or ""
+        return f"{match['name']}{match['gap']}{opened}{self.by.mask}"
 
 
 def _letter(match: re.Match[str]) -> str:
