@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
 from sidecar.settings.parse import VISIBLE, matching, names
@@ -167,6 +168,11 @@ def allow_list(raw: str) -> tuple[str, ...]:
             raise ValueError(f"addresses and networks, such as 10.0.0.7,10.1.0.0/16, but not {text}") from None
         allowed.append(str(network.network_address if network.num_addresses == 1 else network))
     return tuple(dict.fromkeys(allowed))
+
+
+def admits_everyone(allowed: Sequence[str]) -> bool:
+    """Return whether a list of who may connect has no limit."""
+    return not allowed or any(text.endswith("/0") for text in allowed)
 
 
 def place_of_master(raw: str) -> tuple[str, int] | None:

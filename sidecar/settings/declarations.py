@@ -110,8 +110,9 @@ class RemoteSettings(Section):
     remote_allow: tuple[str, ...] = setting(
         "REMOTE_ALLOW=",
         Kind("addresses and networks", addresses.allow_list),
-        "Addresses and networks that may connect to REMOTE_WORKERS, such as 10.0.0.7,10.1.0.0/16. Empty: all. A "
-        "machine that is not in the list cannot join.",
+        "Addresses and networks that may connect to REMOTE_WORKERS, such as 10.0.0.7,10.1.0.0/16. A machine that "
+        "is not in the list cannot join. Empty: `make up` asks if everyone may join. Without a terminal, it refuses. "
+        "Everyone: 0.0.0.0/0,::/0.",
         to=COMPOSE,
         variable="KIT_REMOTE_ALLOW",
     )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ipaddress
 import shlex
 import socket
+import sys
 from collections.abc import Callable, Sequence
 
 from sidecar.common.errors import SettingError, StackError
 from sidecar.engine.docker_engine import ListedContainer
 from sidecar.settings import SETTINGS, Destination, Settings
-from sidecar.settings.addresses import LOCUST_PORT
+from sidecar.settings.addresses import LOCUST_PORT, admits_everyone
 from sidecar.stack import ports
 
 GATE = "gate"
+EVERYONE = "0.0.0.0/0,::/0"
+_RISK = f"anyone who reaches port {LOCUST_PORT} can join as a worker"
 _FAR_AWAY = {
     socket.AF_INET: "192.0.2.1",
     socket.AF_INET6: "2001:db8::1",
@@ -21,10 +24,11 @@ _FAR_AWAY = {
 
 
 def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:
-    """Refuse an address that cannot be published for workers of other machines.
+    """Refuse an address that cannot be published for workers of other machines. Ask before it is open to everyone.
 
     Raises:
-        SettingError: this machine does not have the address, or MASTER is set, which is for `join`.
+        SettingError: this machine does not have the address, MASTER is set, which is for `join`, or nobody agreed that
+            everyone may connect.
         StackError: port 5557 is in use there.
 
     """
@@ -49,6 +53,20 @@ def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:
             f"port {LOCUST_PORT} of {address} (REMOTE_WORKERS) is in use by {holder.text}",
             fix="stop it, or use another address of this machine",
         )
+    if not settings.remote_allow and not _agreed(settings):
+        raise SettingError(
+            f"REMOTE_WORKERS is {address}, but REMOTE_ALLOW is empty, so {_RISK}",
+            fix=f"make up REMOTE_ALLOW=10.0.0.7,10.1.0.0/16 with the other machines, or REMOTE_ALLOW={EVERYONE}",
+        )
+
+
+def _agreed(settings: Settings) -> bool:
+    """Ask the person at the terminal whether everyone may connect. Without a terminal, nobody agrees."""
+    if settings.yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return settings.yes
+    print(f"REMOTE_ALLOW is empty, so {_RISK}.")
+    question = f"Open port {LOCUST_PORT} of {settings.remote_workers} to everyone? [y/N] "
+    return input(question).strip().lower() in ("y", "yes")
 
 
 def is_own(address: str) -> bool:
@@ -103,8 +121,9 @@ def join_command(settings: Settings, address: str) -> str:
 
 def _warning(settings: Settings, *, everywhere: bool) -> list[str]:
     place = f"{LOCUST_PORT} on {settings.remote_workers}"
-    allow = ", ".join(settings.remote_allow)
-    who = f"only {allow} (REMOTE_ALLOW)" if allow else "everyone who reaches it (REMOTE_ALLOW=10.0.0.7 restricts that)"
+    who = f"only {', '.join(settings.remote_allow)} (REMOTE_ALLOW)"
+    if admits_everyone(settings.remote_allow):
+        who = "everyone who reaches it (REMOTE_ALLOW=10.0.0.7 restricts that)"
     text = [
         "",
         f"  Port {place} has no password and no encryption: whoever connects can read the test and send false figures.",

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from sidecar.diagnose.rules.registration import JUST_MADE
+from sidecar.stack.remote import EVERYONE
 from tests.faults.engines import old_engine, socket_at
 from tests.faults.world import (
     LABEL,
@@ -571,7 +572,7 @@ def a_network_whose_containers_may_not_talk(world: World) -> Iterator[None]:
 
 @fault("remote-workers-shut", often=True)
 def a_gate_that_was_removed(world: World) -> Iterator[None]:
-    world.up(f"REMOTE_WORKERS={bridge_address()}")
+    world.up(f"REMOTE_WORKERS={bridge_address()}", f"REMOTE_ALLOW={EVERYONE}")
     docker("rm", "-f", world.name("gate"))
     yield
 
@@ -579,7 +580,7 @@ def a_gate_that_was_removed(world: World) -> Iterator[None]:
 @fault("remote-workers-shut", commands=False)
 def an_address_that_the_machine_has_lost(world: World) -> Iterator[None]:
     with address_of_a_network() as address:
-        world.up(f"REMOTE_WORKERS={address}")
+        world.up(f"REMOTE_WORKERS={address}", f"REMOTE_ALLOW={EVERYONE}")
         docker("rm", "-f", world.name("gate"))
     yield
 
@@ -594,7 +595,7 @@ def a_machine_that_is_not_in_remote_allow(world: World) -> Iterator[None]:
 
 @fault("remote-port-open", commands=False, severity="warn")
 def a_port_that_is_open_to_everyone(world: World) -> Iterator[None]:
-    world.up("REMOTE_WORKERS=0.0.0.0")
+    world.up("REMOTE_WORKERS=0.0.0.0", f"REMOTE_ALLOW={EVERYONE}")
     yield
 
 
@@ -604,7 +605,7 @@ def a_remote_master_that_is_gone(world: World) -> Iterator[None]:
     world.kit("down")
     remove(FAR)
     try:
-        far.up("WORKERS=1", f"REMOTE_WORKERS={address}")
+        far.up("WORKERS=1", f"REMOTE_WORKERS={address}", f"REMOTE_ALLOW={EVERYONE}")
         joined = world.kit("join", f"MASTER={address}")
         assert joined.returncode == 0, joined.stderr
         far.kit("down")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.stack.remote import EVERYONE
 from tests.integration.conftest import PREFIX
 from tests.integration.stacks import Stack, docker, log_of, remove, until
 
@@ -35,7 +36,11 @@ def far(stack: Stack) -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def opened(stack: Stack, far: Stack, address: str) -> Stack:
     """A stack with one worker of its own and two of the other machine."""
-    told = stack.up("WORKERS=1", f"REMOTE_WORKERS={address}").stdout
+    refused = stack.kit("up", "WORKERS=1", f"REMOTE_WORKERS={address}")
+    assert (refused.returncode, refused.stdout, stack.containers()) == (2, "", [])
+    assert "REMOTE_ALLOW is empty" in refused.stderr
+    assert "→ make up REMOTE_ALLOW=" in refused.stderr
+    told = stack.up("WORKERS=1", f"REMOTE_WORKERS={address}", f"REMOTE_ALLOW={EVERYONE}").stdout
     assert f"make setup join MASTER={address} WORKERS=4" in told
     assert "no password and no encryption" in told
     joined = far.kit("join", f"MASTER={address}", "WORKERS=2")

@@ -12,6 +12,7 @@ from sidecar.diagnose.rule import FoundCause, Outcome, Rule, cannot_tell, withou
 from sidecar.diagnose.stack import GATE, RECENT, Stack
 from sidecar.model.finding import FindingEvidence
 from sidecar.model.incident import Severity
+from sidecar.settings.addresses import admits_everyone
 
 LAYER = "network"
 _REFUSED = re.compile(r"refused (?P<address>\S+)")
@@ -42,7 +43,7 @@ def remote_workers(stack: Stack) -> Outcome:
     if shut is not None:
         return Outcome(shut.evidence[0].seen, (shut,))
     refused = _refused(stack)
-    is_open = not stack.evidence.config.remote_allow
+    is_open = admits_everyone(stack.evidence.config.remote_allow)
     causes = [*([_not_in_list(stack, refused)] if refused else []), *_open(stack, address)]
     who = "anyone who reaches it may join" if is_open else "addresses in REMOTE_ALLOW may join"
     count = sum(row.state != "missing" for row in stack.remote_rows)
@@ -97,12 +98,14 @@ def _not_in_list(stack: Stack, refused: tuple[str, ...]) -> FoundCause:
 
 def _open(stack: Stack, address: str) -> Iterator[FoundCause]:
     """Yield the cause if the port is open to everybody on a public address."""
-    parsed = ipaddress.ip_address(address)
-    if stack.evidence.config.remote_allow or not (parsed.is_unspecified or parsed.is_global):
+    parsed, allow = ipaddress.ip_address(address), stack.evidence.config.remote_allow
+    if not admits_everyone(allow) or not (parsed.is_unspecified or parsed.is_global):
         return
     evidence = (
         FindingEvidence("REMOTE_WORKERS", address, "an address in a private network, or a list in REMOTE_ALLOW"),
-        FindingEvidence("REMOTE_ALLOW", "empty, so anyone may join", "the addresses of the other machines"),
+        FindingEvidence(
+            "REMOTE_ALLOW", f"{', '.join(allow) or 'empty'}, so anyone may join", "the addresses of the other machines"
+        ),
     )
     yield FoundCause("remote-port-open", evidence, (address,), {"address": address}, severity=Severity.WARN)
 

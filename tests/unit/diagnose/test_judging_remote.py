@@ -91,6 +91,13 @@ def test_remote_workers_are_counted_and_an_open_port_is_information() -> None:
     assert causes(opened()) == []
 
 
+def test_a_list_that_admits_everyone_is_an_open_port() -> None:
+    assert check(opened(remote_allow=("0.0.0.0/0", "::/0"))) == check(opened())
+    found = first(opened(remote_workers="0.0.0.0", remote_allow=("0.0.0.0/0",)))
+    assert found.slug == "remote-port-open"
+    assert found.evidence[1].seen == "0.0.0.0/0, so anyone may join"
+
+
 def test_with_a_list_it_is_well() -> None:
     status, text = check(opened(remote_allow=("10.0.0.7",)))
     assert status is Status.OK

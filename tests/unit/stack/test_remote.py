@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import re
 import socket
+import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,13 +49,13 @@ def listed(service: str, state: str = "running", project: str = "locust", **port
 
 
 def test_an_address_that_this_machine_has_is_taken_and_another_refused() -> None:
-    remote.check(settings("REMOTE_WORKERS=127.0.0.1"), [])
+    remote.check(settings("REMOTE_WORKERS=127.0.0.1", "REMOTE_ALLOW=10.0.0.7"), [])
     with pytest.raises(SettingError, match=rf"REMOTE_WORKERS is {FOREIGN}, but no interface .*command line"):
         remote.check(settings(f"REMOTE_WORKERS={FOREIGN}"), [])
 
 
 def test_another_stack_that_holds_the_port_there_is_named_and_our_own_is_not() -> None:
-    here = settings("REMOTE_WORKERS=127.0.0.1", "PROJECT=mine")
+    here = settings("REMOTE_WORKERS=127.0.0.1", "PROJECT=mine", "REMOTE_ALLOW=10.0.0.7")
     remote.check(here, [listed("gate", project="mine", at_127_0_0_1=5557)])
     with pytest.raises(StackError, match=r"5557 of 127\.0\.0\.1 .* is in use by the container other-gate-1"):
         remote.check(here, [listed("gate", project="other", at_0_0_0_0=5557)])
@@ -63,6 +65,39 @@ def test_another_stack_that_holds_the_port_there_is_named_and_our_own_is_not() -
 def test_up_with_a_master_of_another_machine_is_a_mistake() -> None:
     with pytest.raises(SettingError, match="make join MASTER="):
         remote.check(settings("MASTER=10.0.0.5"), [])
+
+
+@pytest.mark.parametrize(
+    ("words", "terminal", "answer", "opens"),
+    [
+        ((), False, "", False),
+        ((), True, "", False),
+        ((), True, "no", False),
+        ((), True, "y", True),
+        (("YES=1",), False, "", True),
+        (("REMOTE_ALLOW=10.0.0.7",), False, "", True),
+        ((f"REMOTE_ALLOW={remote.EVERYONE}",), False, "", True),
+    ],
+)
+def test_a_port_without_a_list_opens_only_if_a_person_agrees(
+    words: tuple[str, ...],
+    terminal: bool,  # noqa: FBT001
+    answer: str,
+    opens: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def person(question: str) -> str:
+        asked.append(question)
+        return answer
+
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    monkeypatch.setattr("builtins.input", person)
+    with nullcontext() if opens else pytest.raises(SettingError, match=r"REMOTE_ALLOW is empty, .* → make up REMOTE_A"):
+        remote.check(settings("REMOTE_WORKERS=127.0.0.1", *words), [])
+    assert asked == (["Open port 5557 of 127.0.0.1 to everyone? [y/N] "] if terminal else [])
 
 
 # ---- what is said ----------------------------------------------------------------------------------------------------
@@ -87,6 +122,7 @@ def test_an_open_port_is_warned_of_and_a_list_is_shown() -> None:
     assert "no password and no encryption" in text
     assert "everyone who reaches it" in text
     assert "EVERY network" not in text
+    assert "everyone who reaches it" in told("REMOTE_WORKERS=10.0.0.5", f"REMOTE_ALLOW={remote.EVERYONE}")
     assert "only 10.0.0.7, 10.1.0.0/16" in told("REMOTE_WORKERS=10.0.0.5", "REMOTE_ALLOW=10.0.0.7,10.1.0.0/16")
 
 
