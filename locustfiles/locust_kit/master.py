@@ -151,7 +151,7 @@ class MasterPart:
         self._run = run_folder.begin(datetime.now(UTC), self._labels.of_this_run())
         self._judge = self._criteria.of_this_run()
         details = {
-            "host": self._environment.host,
+            "host": self._recorder.clean(self._environment.host) if self._environment.host else None,
             "user_classes": [user.__name__ for user in self._environment.user_classes],
             "locustfile": {"sha256": combined(self._loaded), "files": self._loaded},
             "judge": self._judge,

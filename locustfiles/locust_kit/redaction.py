@@ -222,7 +222,7 @@ class Redactor:
         if "%" in text and _ENCODED_MARK.search(text):
             text = _ENCODED.sub(lambda match: self._encoded(match, decoded), text)
         if "@" in text:
-            text = _USER_INFO.sub(lambda match: f"{match['scheme'] or ''}{self.by.mask}@", text)
+            text = without_user_info(text)
         return text
 
     def _by_form(self, text: str) -> str:
@@ -386,6 +386,11 @@ class Redactor:
             return match[0]
         opened = match["open"] or ""
         return f"{match['name']}{match['gap']}{opened}{self.by.mask}"
+
+
+def without_user_info(text: str) -> str:
+    """Return the text with the user and password of each URL masked."""
+    return _USER_INFO.sub(lambda match: f"{match['scheme'] or ''}{rules().mask}@", text)
 
 
 def _letter(match: re.Match[str]) -> str:

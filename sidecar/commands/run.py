@@ -24,6 +24,7 @@ from sidecar.commands.summary import Progress
 from sidecar.common import process
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, StackError
+from sidecar.common.redaction import Redactor
 from sidecar.common.units import plural
 from sidecar.common.version import KIT_VERSION
 from sidecar.locust_api.client import LocustApi
@@ -206,7 +207,7 @@ def _start(web: LocustApi, run_plan: RunPlan, settings: Settings, console: Conso
 
 
 def _headline(run_plan: RunPlan, settings: Settings) -> list[str]:
-    aim = f" against {run_plan.host}" if run_plan.host else ""
+    aim = f" against {Redactor().text(run_plan.host)}" if run_plan.host else ""
     hints = [*filter(None, (up.defaults_note(settings),)), *_only(settings), "Ctrl-C stops the run"]
     load = f"{plural(run_plan.users, 'user')}, {run_plan.spawn_rate:g} started per second"
     load += f", for {run_plan.run_time} s" if run_plan.run_time else ""

@@ -17,6 +17,8 @@ One error is one line: what is wrong, where, the value seen, the value expected,
 
 from __future__ import annotations
 
+from sidecar.common.redaction import without_user_info
+
 
 class KitError(Exception):
     """A failure, reported in one line.
@@ -38,11 +40,11 @@ class KitError(Exception):
         super().__init__(self.line())
 
     def line(self) -> str:
-        """Return the whole error as one line of plain text."""
+        """Return the whole error as one line of plain text, without the user and password of a URL."""
         place = f" ({self.where})" if self.where else ""
         wanted = f"; expected: {self.wanted}" if self.wanted else ""
         fix = f" → {self.fix}" if self.fix else ""
-        return f"{self.what}{place}{wanted}{fix}"
+        return without_user_info(f"{self.what}{place}{wanted}{fix}")
 
 
 def why_unreachable(error: BaseException, no_answer: str) -> str:

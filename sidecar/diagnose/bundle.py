@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ _PLAIN = frozenset(
 )
 _PLAIN_PREFIXES = ("LOCUST_", "KIT_", "PYTHON", "DOCKER_HOST")
 _LEAST_SECRET = 8  # a shorter value of an unknown variable ("1", "debug") is masked, but not removed from other texts
+_OF_URL = re.compile(r"//(?=([^\s/?#@]{1,256})@)[^\s/?#@:]*:?([^\s/?#@]*)@")  # user and password; the password
+_URLS_WITH_KEYS = ("PUSH_URL", "HEALTH_URLS")  # any part of their queries may be a key
+_QUERY = re.compile(r"[?#]([^\s,]+)")
 _READ_ME = """\
 The evidence that `scripts/kit diagnose --bundle` collected. These secrets were removed: values of environment variables
 that neither Locust nor the kit reads, and credentials in URLs, headers, cookies, JSON and forms. Check the files before
@@ -96,6 +100,9 @@ def _hidden(evidence: Evidence, public: frozenset[str]) -> Iterator[str]:
         unread = not is_plain(name) and len(value) >= _LEAST_SECRET and not value.startswith("/")
         if value not in public and (secret or unread):
             yield value
+        yield from (part for parts in _OF_URL.findall(value) for part in parts if part and part not in public)
+        if name.removeprefix("KIT_") in _URLS_WITH_KEYS:
+            yield from (query for query in _QUERY.findall(value) if query not in public)
 
 
 def _variables(evidence: Evidence) -> Iterator[tuple[str, str]]:

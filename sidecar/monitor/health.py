@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from sidecar.common.errors import why_unreachable
 from sidecar.common.records import shared
+from sidecar.common.redaction import Redactor
 from sidecar.common.repeated import Repeated
 from sidecar.locust_api.connection import tls_context
 from sidecar.model.history import HealthMinute
@@ -39,6 +40,11 @@ class CheckedEndpoint:
 
     name: str
     url: str
+
+    @property
+    def shown(self) -> str:
+        """The URL without secrets."""
+        return Redactor().text(self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +147,11 @@ class HealthChecker(Repeated):
         now = self.clock()
         record = self._records.get(endpoint.name)
         if record is None or record.endpoint != endpoint:
-            record = _EndpointRecord(endpoint, Health(endpoint.name, endpoint.url, answer.passed, now, now))
+            record = _EndpointRecord(endpoint, Health(endpoint.name, endpoint.shown, answer.passed, now, now))
             record.minutes.extend(
                 minute
                 for minute in sorted(self.earlier, key=lambda minute: minute.at)
-                if (minute.name, minute.url) == (endpoint.name, endpoint.url)
+                if (minute.name, minute.url) == (endpoint.name, endpoint.shown)
             )
             self._records[endpoint.name] = record
         self._add_to_minute(record, answer, now)
@@ -164,7 +170,7 @@ class HealthChecker(Repeated):
         if last is None or last.at != minute:
             if last is not None:
                 self.keep([last])
-            last = HealthMinute(minute, record.endpoint.name, record.endpoint.url)
+            last = HealthMinute(minute, record.endpoint.name, record.health.url)
             record.minutes.append(last)
         record.minutes[-1] = replace(
             last,

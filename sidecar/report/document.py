@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+from sidecar.common.redaction import Redactor
 from sidecar.common.times import format_time
 from sidecar.model.history import RecordedSeries, SeriesPoint
 from sidecar.model.incident import Incident
@@ -216,6 +217,11 @@ def _state(record: RunRecord) -> str:
     return "going" if record.is_running else "broke off"
 
 
+def _host(record: RunRecord) -> str:
+    """Return the target without secrets. Runs of earlier versions have it as it was given."""
+    return Redactor().text(str(record.begin.get("host") or ""))
+
+
 def _settings(record: RunRecord, fail_ratio: float | None) -> dict[str, Any]:
     plan, begin, load = record.plan, record.begin, _load(record)
     return {
@@ -223,7 +229,7 @@ def _settings(record: RunRecord, fail_ratio: float | None) -> dict[str, Any]:
         "spawn_rate_per_second": load.get("spawn_rate_per_second"),
         "run_time_seconds": load.get("run_time_seconds") or 0,
         "fail_ratio_limit": fail_ratio,
-        "host": begin.get("host") or "",
+        "host": _host(record),
         "classes": list(begin.get("user_classes") or []),
         "tags": list(plan.get("tags") or []),
         "exclude_tags": list(plan.get("exclude_tags") or []),
@@ -398,7 +404,7 @@ def _repeat(record: RunRecord, project: str) -> str:
     settings = {
         "SHAPE": shape or ("none" if record.plan.get("shapes") else None),
         **({} if load is record.plan and shape else words),
-        "HOST": record.begin.get("host"),
+        "HOST": _host(record),
         "THRESHOLDS": (record.begin.get("judge") or {}).get("thresholds"),
         "PROJECT": project if project != "locust" else None,
     }

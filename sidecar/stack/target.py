@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from sidecar.common.errors import LocustfileError, SettingError
+from sidecar.common.redaction import Redactor
 from sidecar.settings import addresses
 from sidecar.stack.check import UserClass
 from sidecar.stack.compose import MOCK_HOST
@@ -24,7 +25,7 @@ class Target:
 
     Attributes:
         host: replaces the host of every class; "" keeps the classes' own hosts.
-        shown: the text for people.
+        shown: the text for people, without secrets.
         mock: whether the mock target is needed.
 
     """
@@ -63,10 +64,10 @@ def decide(
         raise SettingError(f"HOST is {host} and MOCK is 1", wanted="one target", fix="remove one of them")
     if host or mock:
         url = host or MOCK_URL
-        return Target(url, url, is_mock(url))
+        return Target(url, Redactor().text(url), is_mock(url))
     env_host = _from_user_env(user_env, source, web_port)
     if env_host:
-        return Target(env_host, f"{env_host} ({source})", is_mock(env_host))
+        return Target(env_host, f"{Redactor().text(env_host)} ({source})", is_mock(env_host))
     return _from_classes(classes, web_port)
 
 
@@ -121,4 +122,4 @@ def _from_classes(classes: Sequence[UserClass], web_port: int) -> Target:
         )
     hosts = list(dict.fromkeys(user_class.host for user_class in classes if user_class.host))
     shown = f"{', '.join(hosts)} (the classes' own)" if hosts else "the targets of the classes' own clients"
-    return Target("", shown, any(is_mock(url) for url in hosts))
+    return Target("", Redactor().text(shown), any(is_mock(url) for url in hosts))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sidecar.common.redaction import Redactor
 from sidecar.common.units import plural
 from sidecar.model import run_arguments
 from sidecar.model.run_record import RunRecord
@@ -134,8 +135,9 @@ def document(before: RunRecord, after: RunRecord) -> dict[str, Any]:
         for name in _UNLIKE
         if before.plan.get(name) != after.plan.get(name)
     ]
-    if before.begin.get("host") != after.begin.get("host"):
-        unlike.append(f"host {before.begin.get('host')} → {after.begin.get('host')}")
+    hosts = [Redactor().text(str(run.begin.get("host"))) for run in (before, after)]
+    if hosts[0] != hosts[1]:
+        unlike.append(f"host {hosts[0]} → {hosts[1]}")
     arguments = [run.begin.get("arguments") for run in (before, after)]
     other = run_arguments.changes(*(values or {} for values in arguments)) if None not in arguments else ""
     return {
