@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the host's commands do without the model, which takes 25 ms
 _AUTH_ERROR = b"Locust auth exception"
 _TEXT_CHARACTERS = 300
 _DOWNLOAD_SECONDS = 30.0
+_USER_INFO = re.compile(rb"(https?://)[^\s/?#'\"<>]*@")
 _TEMPLATE_ARGS = re.compile(r"templateArgs\s*=\s*(\{.*\})")
 _DOWNLOADS = (
     ("locust_report.html", "/stats/report?download=1&theme=light"),
@@ -138,7 +139,8 @@ class LocustApi(MasterConnection):
             is_good = answer.status == http.client.OK and _AUTH_ERROR not in answer.body[:100]
             if is_good or not (path.startswith("/locust-kit/") and answer.status == http.client.NOT_FOUND):
                 start = clean(answer.body[:60].decode("utf-8", "replace"))
-                yield name, answer.body, "" if is_good else f"the master answers with status {answer.status}: {start!r}"
+                body = _USER_INFO.sub(rb"\1***@", answer.body)  # Locust's report shows HOST
+                yield name, body, "" if is_good else f"the master answers with status {answer.status}: {start!r}"
 
 
 def json_object(answer: MasterAnswer, path: str, url: str) -> dict[str, Any]:

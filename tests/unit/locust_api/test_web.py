@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -70,6 +71,12 @@ def test_every_report_is_fetched(web: LocustApi) -> None:
         "failure_analysis.csv", "performance.json",
     }  # fmt: skip
     assert names["requests.csv"] == b"content of /stats/requests/csv"
+
+
+def test_a_saved_report_of_locust_has_no_password_of_the_host(web: LocustApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = replace(web.request("GET", "/stats/requests/csv"), body=b'{"host": "http://ann:s3cRet@shop:8080"}')
+    monkeypatch.setattr(LocustApi, "request", lambda *_, **__: answer)
+    assert {content for _, content, _ in web.downloads()} == {b'{"host": "http://***@shop:8080"}'}
 
 
 def test_a_port_where_nobody_listens_is_down() -> None:
