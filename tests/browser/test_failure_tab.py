@@ -161,7 +161,7 @@ def test_classes_groups_and_advice_are_shown_live_and_a_message_is_text(
         enter(browser)
     open_tab(browser)
     browser.shows("body", "server_error")
-    browser.shows("body", "The target failed: look for the same second in its logs")
+    browser.shows("body", "The target failed. Look at the same second in its logs")
     browser.shows("body", HOSTILE)
     first = until(lambda: count(browser), "the group of 503")
     until(lambda: count(browser) > first, "more of them")

@@ -64,4 +64,4 @@ def test_an_oom_kill_reaches_the_receiver(watching: Stack, receiver: str) -> Non
     assert message["title"] == f"[{watching.project}] 1 OOM kill"
     assert "OOM kill" in message["message"]
     assert f"{SHOP}-web-1" in message["message"]
-    assert "its main process survived" in message["message"]
+    assert "the main process survived" in message["message"]

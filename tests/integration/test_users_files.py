@@ -176,7 +176,7 @@ def test_a_file_that_asks_while_it_is_imported_runs_behind_its_own_login(mine: S
     assert "LOCUST_WEB_USERNAME" in done.stderr.partition("→")[2]
     refused = mine.kit("run", where, "USERS=1", "LOCUST_WEB_USERNAME=ann", "LOCUST_WEB_PASSWORD=open")
     assert "refuses the login" in refused.stderr
-    done = mine.kit("run", where, "USERS=1", "RUN_TIME=2s", "LOCUST_WEB_USERNAME=ann", "LOCUST_WEB_PASSWORD=sesame")
+    done = mine.kit("run", where, "USERS=1", "RUN_TIME=8s", "LOCUST_WEB_USERNAME=ann", "LOCUST_WEB_PASSWORD=sesame")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "GET /api/health" in done.stdout
     mine.kit("down")

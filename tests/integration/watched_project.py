@@ -33,5 +33,5 @@ def watched(project: str, service: str = "web", script: str = "") -> Iterator[st
 
 
 def kill_child(container_id: str) -> None:
-    """Have the kernel OOM-kill a process in the container; the main process survived."""
+    """Have the kernel OOM-kill a process in the container; its main process survives."""
     docker("exec", container_id, "python3", "-c", _FILL, check=False)
