@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
+import secrets
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
 
-from locust_kit.web_guard import ANSWER_HEADERS, WebGuard
+from locust_kit.web_guard import ANSWER_HEADERS, LOGIN_HEADERS, WebGuard
+
+logger = logging.getLogger("locust_kit")
 
 _CORS = "access-control-"
 
 
+def password() -> str:
+    """Return the password of both pages (WEB_PASSWORD); "" for none, a random one where its file cannot be read."""
+    file = os.environ.get("KIT_WEB_PASSWORD_FILE", "")
+    try:
+        return Path(file).read_text(encoding="utf-8").removesuffix("\n") if file else ""
+    except (OSError, ValueError) as error:
+        logger.error("locust-kit: Locust's page stays closed: %s cannot be read: %s", file, error)  # noqa: TRY400
+        return secrets.token_urlsafe()
+
+
 def install(app: Flask) -> None:
     """Refuse what the rules refuse, on every route of the application: Locust's, ours and the test's own."""
-    inner, guard = app.wsgi_app, WebGuard(os.environ.get("KIT_WEB_HOSTS", "").replace(",", " ").split())
+    hosts = os.environ.get("KIT_WEB_HOSTS", "").replace(",", " ").split()
+    inner, guard = app.wsgi_app, WebGuard(hosts, password())
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         def header(name: str) -> str:
@@ -36,6 +52,7 @@ def install(app: Flask) -> None:
         status, text = refused
         body = b"" if method == "HEAD" else f"{text}\n".encode()
         plain = [("content-type", "text/plain; charset=utf-8"), ("content-length", str(len(body)))]
+        plain += LOGIN_HEADERS.items() if status == http.client.UNAUTHORIZED else ()
         start(f"{status} {http.client.responses[status]}", plain)
         return [body]
 

@@ -18,7 +18,7 @@ import gevent
 from flask import Flask
 from gevent.event import Event
 
-from locust_kit import web_tab
+from locust_kit import guarded_page, web_guard, web_tab
 from locust_kit.web_tab import Row
 
 logger = logging.getLogger("locust_kit")
@@ -115,7 +115,9 @@ def fetch(url: str) -> Any:
     connection = kind(there.hostname or "", there.port, timeout=_TIMEOUT_SECONDS)
     try:
         with gevent.Timeout(_TIMEOUT_SECONDS, TimeoutError):
-            connection.request("GET", there.path.rstrip("/") + _PATH)
+            connection.request(
+                "GET", there.path.rstrip("/") + _PATH, headers=web_guard.authorization(guarded_page.password())
+            )
             answer = connection.getresponse()
             body = answer.read(_MOST_BYTES + 1)
     except TimeoutError:

@@ -12,7 +12,7 @@ import gevent
 from locust.env import Environment
 from locust.runners import STATE_INIT, STATE_MISSING, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPING, MasterRunner
 
-from locust_kit import connections, guarded_page, incidents_tab, plan, run_folder, status, timeline
+from locust_kit import connections, incidents_tab, plan, run_folder, status, timeline
 from locust_kit.arguments import RunArguments
 from locust_kit.failures import tab as failures_tab
 from locust_kit.failures.account import LOCAL, FailureAccount
@@ -138,7 +138,6 @@ class MasterPart:
         web_ui = self._environment.web_ui
         if web_ui and web_ui.app:
             base = getattr(self._environment.parsed_options, "web_base_path", None) or ""
-            guarded_page.install(web_ui.app)
             web_ui.app.json = StrictProvider(web_ui.app)
             view = web_ui.auth_required_if_enabled(self._status)
             self._arguments.install(web_ui.app, web_ui.auth_required_if_enabled, base)

@@ -12,7 +12,7 @@ from locust.env import Environment
 from locust.event import Events
 from locust.runners import MasterRunner, WorkerRunner
 
-from locust_kit import connections, messages, shared_tls
+from locust_kit import connections, guarded_page, messages, shared_tls
 from locust_kit.failures import assertions, redirects
 from locust_kit.guard import guarded, reach_all
 from locust_kit.loaded_files import loaded_modules
@@ -32,6 +32,8 @@ def install(events: Events) -> None:
 
 
 def _on_init(environment: Environment, **_: Any) -> None:
+    if environment.web_ui and environment.web_ui.app:
+        guarded_page.install(environment.web_ui.app)
     loaded = loaded_modules()
     of_a_run = "test_start", "test_stopping", "test_stop", "spawning_complete", "report_to_master", "worker_report"
     reach_all(*(getattr(environment.events, name) for name in of_a_run))

@@ -8,17 +8,21 @@ address as host cannot be such a name.
 
 from __future__ import annotations
 
+import base64
+import hmac
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
-BAD_HOST, FOREIGN = 400, 403
+BAD_HOST, LOGIN, FOREIGN = 400, 401, 403
 ANSWER_HEADERS = {
     "content-security-policy": "frame-ancestors 'self'",
     "cross-origin-resource-policy": "same-origin",
     "x-content-type-options": "nosniff",
 }
+
+LOGIN_HEADERS = {"www-authenticate": 'Basic realm="Locust Kit", charset="UTF-8"'}
 
 _HOST = re.compile(r"(?:\[(?P<ip6>[0-9a-f:.]{2,60})\]|(?P<name>[a-z0-9_.-]{1,253}))(?::\d{1,5})?")
 # The services' names, also as Compose and Swarm lengthen them. Without a dot: nobody can own such a name elsewhere.
@@ -32,10 +36,12 @@ class WebGuard:
 
     Args:
         hosts: more names under which the page is reached (WEB_HOSTS): a proxy's name, that of a forwarded port.
+        password: what each request needs (WEB_PASSWORD); "" for none. The user name does not matter.
     """
 
-    def __init__(self, hosts: Iterable[str]) -> None:
+    def __init__(self, hosts: Iterable[str], password: str = "") -> None:
         self._hosts = frozenset(name.lower() for name in hosts)
+        self._password = password
 
     def trusts(self, origin: str) -> bool:
         """Tell whether an origin such as `https://locust.shop.example` is of a name in WEB_HOSTS."""
@@ -52,9 +58,19 @@ class WebGuard:
                 "to add a name, set WEB_HOSTS in .env, then make up"
             )
         changes = method not in ("GET", "HEAD") or path.rstrip("/").endswith(_CHANGING_GETS)
-        if not self._is_foreign(header, changes=changes) or (not changes and _opens_a_page(header)):
-            return None
-        return FOREIGN, "another web page sent this request; expected: a request of this page, or of a program"
+        if self._is_foreign(header, changes=changes) and (changes or not _opens_a_page(header)):
+            return FOREIGN, "another web page sent this request; expected: a request of this page, or of a program"
+        if self._password and not self._is_right(header("authorization")):
+            return LOGIN, "this page needs the password in WEB_PASSWORD; a program sends it with HTTP Basic"
+        return None
+
+    def _is_right(self, authorization: str) -> bool:
+        kind, _, given = authorization.partition(" ")
+        try:
+            _, _, password = base64.b64decode(given, validate=True).partition(b":")
+        except ValueError:
+            return False
+        return kind.lower() == "basic" and hmac.compare_digest(password, self._password.encode())
 
     def _is_ours(self, host: str) -> bool:
         try:
@@ -69,6 +85,13 @@ class WebGuard:
         if self.trusts(origin):
             return False
         return site not in _OWN_SITE or bool(origin and urlsplit(origin).netloc.lower() != header("host").lower())
+
+
+def authorization(password: str) -> dict[str, str]:
+    """Return the header that a page with this password needs; no header for an empty password."""
+    if not password:
+        return {}
+    return {"authorization": "Basic " + base64.b64encode(f"locust-kit:{password}".encode()).decode("ascii")}
 
 
 def _opens_a_page(header: Callable[[str], str]) -> bool:

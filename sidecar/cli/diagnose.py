@@ -24,7 +24,7 @@ from sidecar.model import document
 from sidecar.model.finding import Diagnosis
 from sidecar.settings import named_by_make, project_name
 from sidecar.settings.model import project_word
-from sidecar.stack import state, workspace
+from sidecar.stack import secrets, state, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,7 +101,10 @@ def _keep(note: str, diagnosis: Diagnosis, evidence: Evidence, notes: Notes) -> 
         print(f"{kept}; the monitor has no matching incident", file=sys.stderr)
         return
     try:
-        SidecarReader(urlsplit(monitor.url).port or 0, _PATIENCE_SECONDS).note(incident.id, note)
+        settings = workspace.settings_of_project_alone([f"PROJECT={evidence.project}"], {})
+        password = secrets.read(settings, "WEB_PASSWORD")
+        port = urlsplit(monitor.url).port or 0
+        SidecarReader(port, _PATIENCE_SECONDS, password=password).note(incident.id, note)
     except MonitorError as error:
         print(f"{kept}, but not for the incident {incident.id}: {error}", file=sys.stderr)
     else:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 from sidecar.client.documents import IncidentList, LogLines
 from sidecar.common.errors import StackError, why_unreachable
+from sidecar.common.web_guard import authorization
 from sidecar.model import document
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import LogLine, Snapshot
@@ -44,9 +45,11 @@ class UnknownError(MonitorError):
 class SidecarReader:
     """Reads the monitor at a port of this machine or of a cluster's node, over one kept-alive connection."""
 
-    def __init__(self, port: int, timeout_seconds: float = 2.0, *, host: str = HOST, token: str = "") -> None:
+    def __init__(
+        self, port: int, timeout_seconds: float = 2.0, *, host: str = HOST, token: str = "", password: str = ""
+    ) -> None:
         self.port, self.host = port, host
-        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._headers = {"authorization": f"Bearer {token}"} if token else authorization(password)
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout_seconds)
 
     def document(self) -> bytes:
@@ -171,7 +174,7 @@ class SidecarReader:
             self._connection.close()  # half an answer must not be read as the next one
             raise
         if answer.status == http.client.UNAUTHORIZED and "authorization" in self._headers:
-            raise MonitorError("it has another token: it belongs to another swarm-up")
+            raise MonitorError("it has another token or WEB_PASSWORD: it belongs to another up or swarm-up")
         if answer.status in _NO_SUCH and not path.startswith((_SNAPSHOT, NODE)):
             raise UnknownError("it does not know this id")
         if answer.status == http.client.SERVICE_UNAVAILABLE:

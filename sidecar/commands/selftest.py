@@ -15,7 +15,7 @@ from sidecar.common.times import format_time
 from sidecar.engine.docker_engine import DockerEngine, connect
 from sidecar.model.incident import FINAL, Incident, IncidentKind
 from sidecar.settings import Settings
-from sidecar.stack import workspace
+from sidecar.stack import deployment, workspace
 from sidecar.stack.images import IMAGES
 from sidecar.stack.registered import Clock
 
@@ -31,7 +31,7 @@ def selftest_stack(settings: Settings, environ: Mapping[str, str], console: Cons
     """Run the self-test beside a running stack. Return 0 if the monitor recorded every kill, 1 if it missed one."""
     engine = connect(environ)
     workspace.running_stack(engine, settings)
-    reader = SidecarReader(settings.monitor_port)
+    reader = deployment.reader(settings)
     first_snapshot(reader, settings.project)
     return selftest(engine, reader, console, Clock())
 

@@ -20,6 +20,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from sidecar.common.errors import StackError
+from sidecar.common.web_guard import authorization
 
 MOST_BYTES = 4 * 1024 * 1024  # 500 rows and 500 errors are far below; more is an accident
 _READ_BYTES = 64 * 1024
@@ -62,10 +63,14 @@ class MasterGuardedError(MasterError):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """User name and password for the master's login page; an empty user name means no login."""
+    """User name and password for the master's login page; an empty user name means no login.
+
+    `page_password` is that of WEB_PASSWORD, which each request carries.
+    """
 
     username: str = ""
     password: str = field(default="", repr=False)
+    page_password: str = field(default="", repr=False)
 
 
 _ANONYMOUS = Credentials()
@@ -244,6 +249,7 @@ class MasterConnection:
         timeout_seconds: float,
     ) -> MasterAnswer:
         headers = {"Accept": "application/json", "User-Agent": "locust-kit"} | (_FORM if form is not None else {})
+        headers |= authorization(self.credentials.page_password)
         if self._cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
         self._under_way = connection

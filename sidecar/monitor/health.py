@@ -19,6 +19,7 @@ from sidecar.common.errors import why_unreachable
 from sidecar.common.records import shared
 from sidecar.common.redaction import Redactor
 from sidecar.common.repeated import Repeated
+from sidecar.common.web_guard import authorization
 from sidecar.locust_api.connection import tls_context
 from sidecar.model.history import HealthMinute
 from sidecar.model.snapshot import Health
@@ -36,10 +37,11 @@ _MOST_MINUTES = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class CheckedEndpoint:
-    """One endpoint to check: its name and its URL."""
+    """One endpoint to check: its name, its URL, and the password of our own pages."""
 
     name: str
     url: str
+    password: str = field(default="", repr=False)
 
     @property
     def shown(self) -> str:
@@ -57,7 +59,7 @@ class HealthAnswer:
     error: str = ""
 
 
-def ask(url: str, clock: Callable[[], float] = time.monotonic) -> HealthAnswer:
+def ask(url: str, password: str = "", clock: Callable[[], float] = time.monotonic) -> HealthAnswer:
     """Request one URL once, with GET. Redirects count as answers. Certificates are not checked: users do that."""
     began = clock()
     try:
@@ -65,7 +67,7 @@ def ask(url: str, clock: Callable[[], float] = time.monotonic) -> HealthAnswer:
         connection = _connection(parts.scheme, parts.hostname or "", parts.port)
         try:
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("GET", path, headers={"User-Agent": "locust-kit health"})
+            connection.request("GET", path, headers={"User-Agent": "locust-kit health", **authorization(password)})
             status = connection.getresponse().status
         finally:
             connection.close()
@@ -104,7 +106,7 @@ class HealthChecker(Repeated):
         earlier: rows of the last day, from an earlier monitor.
         clock: the time of day.
         interval_seconds: time between two rounds of checks.
-        ask_one: asks one URL.
+        ask_one: asks one URL, with the password of our own pages or "".
     """
 
     endpoints: Callable[[], Iterable[CheckedEndpoint]]
@@ -112,7 +114,7 @@ class HealthChecker(Repeated):
     earlier: Sequence[HealthMinute]
     clock: Callable[[], datetime]
     interval_seconds: float
-    ask_one: Callable[[str], HealthAnswer] = ask
+    ask_one: Callable[[str, str], HealthAnswer] = ask
     _records: dict[str, _EndpointRecord] = field(default_factory=dict, init=False)
     _known: tuple[Health, ...] = field(default=(), init=False)
 
@@ -133,7 +135,7 @@ class HealthChecker(Repeated):
         """Check every endpoint once."""
         endpoints = list(self.endpoints())
         for endpoint in endpoints:
-            self._note(endpoint, self.ask_one(endpoint.url))
+            self._note(endpoint, self.ask_one(endpoint.url, endpoint.password))
         names = {endpoint.name for endpoint in endpoints}
         self._records = {name: record for name, record in self._records.items() if name in names}
         self._known = tuple(self._records[endpoint.name].health for endpoint in endpoints)

@@ -25,7 +25,7 @@ from sidecar.settings.monitor import WatchSettings
 _log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
-_SECRETS = ("ALERT_URLS", "LOCUST_WEB_PASSWORD")
+_SECRETS = ("ALERT_URLS", "LOCUST_WEB_PASSWORD", "WEB_PASSWORD")
 # Apprise gives a receiver 4 s to connect and 4 s between two bytes of its answer. Loading Apprise takes 1 s of CPU
 # time, which can take many seconds on a machine under load.
 TIMEOUT_SECONDS = 45.0

@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from sidecar.client.documents import Recording, without_evidence
+from sidecar.common.web_guard import WebGuard
 from sidecar.ledger.ledger_reader import LedgerArchive
 from sidecar.model import document
 from sidecar.model.incident import Incident
@@ -108,6 +109,8 @@ _NOT_YET = "the monitor has no readings yet"
 Metrics = Callable[[Snapshot | None, bool], str]
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
+_OPEN_PAGE = WebGuard(())
+
 
 def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
     board: Board,
@@ -122,7 +125,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
     note: Note | None = None,
     reports: Reports | None = None,
     cluster: ClusterAuth | None = None,
-    hosts: Sequence[str] = (),
+    guard: WebGuard = _OPEN_PAGE,
 ) -> Starlette:
     """Build the application.
 
@@ -138,7 +141,7 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         note: puts a person's note on an incident soon; without it, that route answers 503.
         reports: the reports of runs; without them, there are no routes for runs.
         cluster: this node's report for the leader, and the token that every request then needs.
-        hosts: more names of this page (WEB_HOSTS).
+        guard: refuses foreign requests; in a cluster the token replaces it.
     """
     present = _Present(board, stopping, problems, recording, metrics)
     routes = [
@@ -157,16 +160,16 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         routes.append(node_route(cluster.publisher, board))
     return Starlette(
         routes=routes,
-        middleware=[Middleware(SafeHeaders), _guard(cluster, hosts)],
+        middleware=[Middleware(SafeHeaders), _guard(cluster, guard)],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
 
 
-def _guard(cluster: ClusterAuth | None, hosts: Sequence[str]) -> Middleware:
+def _guard(cluster: ClusterAuth | None, guard: WebGuard) -> Middleware:
     if cluster is not None:
         return Middleware(TokenGuard, token=cluster.token)  # published on every address of its node
-    return Middleware(PageGuard, hosts=hosts)
+    return Middleware(PageGuard, guard=guard)
 
 
 async def _page(_: Request) -> Response:

@@ -6,7 +6,7 @@ Swarm publishes a port on every address of a node. So other machines reach the p
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidecar.cluster.member import NodeStatusPublisher
 from sidecar.cluster.peer_client import LEADER_HEADER
-from sidecar.common.web_guard import WebGuard
+from sidecar.common.web_guard import LOGIN, LOGIN_HEADERS, WebGuard
 from sidecar.monitor.board import Board
 from sidecar.serve.requests import UNAVAILABLE, Parameters, problem, record_answer
 
@@ -92,9 +92,9 @@ class TokenGuard:
 class PageGuard:
     """ASGI middleware: the rules of web_guard.py, which Locust's own page has too."""
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, guard: WebGuard) -> None:
         self._app = app
-        self._guard = WebGuard(hosts)
+        self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
@@ -102,7 +102,13 @@ class PageGuard:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             refused = self._guard.refusal(scope["method"], scope["path"], lambda name: headers.get(name, ""))
-        await (problem(*refused) if refused else self._app)(scope, receive, send)
+        if refused is None:
+            await self._app(scope, receive, send)
+            return
+        answer = problem(*refused)
+        if refused[0] == LOGIN:
+            answer.headers.update(LOGIN_HEADERS)
+        await answer(scope, receive, send)
 
 
 _HEADERS = {

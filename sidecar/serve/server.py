@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 
 from sidecar.common.console import Console
 from sidecar.common.errors import SettingError
+from sidecar.common.web_guard import WebGuard
 from sidecar.model.incident import Incident
 from sidecar.model.snapshot import Snapshot
 from sidecar.monitor.board import Board
@@ -108,7 +109,7 @@ def _app(settings: WatchSettings, sidecar: Sidecar, board: Board, stopping: asyn
         note=sidecar.note,
         reports=sidecar.reports,
         cluster=ClusterAuth(member.publisher, cluster.token) if member and cluster else None,
-        hosts=settings.web_hosts,
+        guard=WebGuard(settings.web_hosts, settings.web_password),
     )
 
 

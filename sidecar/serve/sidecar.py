@@ -90,7 +90,7 @@ class Sidecar:
         self._blind_seconds, self._unplaced = 0.0, 0
         self._guard, self._ending = threading.Lock(), False
         self._stops: list[Callable[[], None]] = []
-        credentials = Credentials(settings.locust_web_username, settings.locust_web_password)
+        credentials = Credentials(settings.locust_web_username, settings.locust_web_password, settings.web_password)
         self._locust = LocustApi(settings.locust_url, 2.0, credentials=credentials, keep_alive=True)
         self._store = open_store(self._ledger_folder, now, self._retention, _spare_folder, patience=PATIENCE_SECONDS)
         if self._store.trouble:
@@ -366,10 +366,11 @@ class Sidecar:
         )
 
     def _make_health(self, settings: WatchSettings) -> HealthChecker:
-        own = CheckedEndpoint(health.SIDECAR, f"http://127.0.0.1:{settings.listen[1]}/healthz")
+        page = settings.web_password
+        own = CheckedEndpoint(health.SIDECAR, f"http://127.0.0.1:{settings.listen[1]}/healthz", page)
         fixed = (
-            CheckedEndpoint(health.MASTER, f"{settings.locust_url}/"),
-            CheckedEndpoint(health.STATISTICS, f"{settings.locust_url}/stats/requests"),
+            CheckedEndpoint(health.MASTER, f"{settings.locust_url}/", page),
+            CheckedEndpoint(health.STATISTICS, f"{settings.locust_url}/stats/requests", page),
             own,
         )
         named = tuple(CheckedEndpoint(name, url) for name, url in settings.health_urls)

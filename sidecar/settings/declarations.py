@@ -490,6 +490,16 @@ class WatchingSettings(Section):
         "Largest size of the ledger. The monitor deletes the oldest figures and log lines first, incidents last.",
         "Disk, on the volume `ledger`.",
     )
+    web_password: str = setting(
+        "WEB_PASSWORD=",
+        text("text"),
+        "Password of Locust's page and the monitor's page. The browser asks for it, and the user name does not matter. "
+        "The kit's own commands use it by themselves. Empty: no password.",
+        "Anyone who can read .locust-kit/ can read it. Without TLS it crosses the network readable.",
+        to=MASTER,
+        lasting=False,
+        secret=True,
+    )
     locust_web_username: str = setting(
         "LOCUST_WEB_USERNAME=",
         text("name"),

@@ -73,4 +73,7 @@ def reader(settings: Settings, timeout_seconds: float = 2.0) -> SidecarReader:
     from sidecar.client.reader import SidecarReader  # noqa: PLC0415  half of the verbs do without it
 
     deployment = locate(settings)
-    return SidecarReader(settings.monitor_port, timeout_seconds, host=deployment.host, token=deployment.token)
+    password = secrets.given(settings, "WEB_PASSWORD")
+    return SidecarReader(
+        settings.monitor_port, timeout_seconds, host=deployment.host, token=deployment.token, password=password
+    )

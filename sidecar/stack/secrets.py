@@ -71,6 +71,11 @@ def read(settings: Settings, name: str) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
+def given(settings: Settings, name: str) -> str:
+    """Return a secret of this call, else that of the last `up`."""
+    return getattr(settings, name.lower()) or read(settings, name)
+
+
 def replace(path: Path, value: str) -> None:
     """Replace the file. A container that mounts the old file keeps reading the old one."""
     path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

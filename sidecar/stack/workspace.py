@@ -91,8 +91,8 @@ def web_for(settings: Settings) -> LocustApi:
 
 def credentials(settings: Settings) -> Credentials:
     """Return the login for the master: from this call, else from the last `up`."""
-    password = settings.locust_web_password or secrets.read(settings, "LOCUST_WEB_PASSWORD")
-    return Credentials(settings.locust_web_username, password)
+    password, page = secrets.given(settings, "LOCUST_WEB_PASSWORD"), secrets.given(settings, "WEB_PASSWORD")
+    return Credentials(settings.locust_web_username, password, page)
 
 
 def expected_workers(settings: Settings) -> int:

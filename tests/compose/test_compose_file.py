@@ -198,6 +198,7 @@ def test_a_probe_is_rare_and_a_lost_master_shows_within_25_seconds(default: dict
 
 def test_secrets_reach_whom_they_are_for_alone_and_as_files() -> None:
     told = {"ALERT_URLS": "https://hunter2.example/", "LOCUST_WEB_PASSWORD": "hunter2", "PUSH_KEY": "hunter2"}
+    told |= dict.fromkeys(["WEB_PASSWORD"], "hunter2")
     services = config(**told, KIT_ALERT_URLS_FILE="/run/hook")
     assert "hunter2" not in json.dumps(services)
     holders = {
@@ -205,12 +206,18 @@ def test_secrets_reach_whom_they_are_for_alone_and_as_files() -> None:
         for name, it in services["services"].items()
         if it.get("secrets")
     }
-    assert holders == {"locust-master": ["push_key"], "monitor": ["alert_urls", "locust_web_password"]}
+    assert holders == {
+        "locust-master": ["push_key", "web_password"],
+        "monitor": ["alert_urls", "locust_web_password", "web_password"],
+    }
     assert services["secrets"]["alert_urls"]["file"] == "/run/hook"
 
 
 def test_without_secrets_their_files_are_empty_and_always_there(default: dict[str, Any]) -> None:
-    files = {name: default["secrets"][name]["file"] for name in ("alert_urls", "locust_web_password", "push_key")}
+    files = {
+        name: default["secrets"][name]["file"]
+        for name in ("alert_urls", "locust_web_password", "push_key", "web_password")
+    }
     assert set(files.values()) == {"/dev/null"}
 
 

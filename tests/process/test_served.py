@@ -23,12 +23,13 @@ from typing import Any, TypeVar
 
 import pytest
 
+from sidecar.client.reader import MonitorError, SidecarReader, first_snapshot
 from tests.fakes.pretend_engine import PretendEngine
 from tests.paths import ROOT
 from tests.ports import free_port
 
 DEADLINE_SECONDS = 80.0
-PROJECT = "pretended"
+PROJECT, RIGHT = "pretended", "sesame"
 
 T = TypeVar("T")
 
@@ -45,11 +46,12 @@ def until(ask: Callable[[], T | None], what: str) -> T:
 class Sidecar:
     """A served sidecar on a port of its own."""
 
-    def __init__(self, engine: PretendEngine, port: int, interval: str = "0.5") -> None:
+    def __init__(self, engine: PretendEngine, port: int, interval: str = "0.5", **environment: str) -> None:
         self.port = port
         environ = {
             "PATH": os.environ["PATH"], "PROJECT": PROJECT, "DOCKER_HOST": engine.url, "INTERVAL": interval,
             "LOCUST_URL": f"http://127.0.0.1:{free_port()}", "LISTEN": f"127.0.0.1:{port}",
+            **environment,
         }  # fmt: skip
         command = [sys.executable, "-m", "sidecar.cli", "serve"]
         self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
@@ -58,7 +60,7 @@ class Sidecar:
     def _ready(self) -> bool | None:
         assert self.process.poll() is None, self.process.communicate()
         try:
-            return self.get("/healthz")[0] == http.client.OK or None
+            return self.get("/healthz")[0] in (http.client.OK, http.client.UNAUTHORIZED) or None
         except OSError:
             return None
 
@@ -123,6 +125,23 @@ def test_a_foreign_host_header_is_refused(sidecar: Sidecar, host: str) -> None:
         status, _, body = sidecar.get(path, host)
         assert status == 400
         assert b"locust" not in body
+
+
+def test_with_a_password_each_request_needs_it(engine: PretendEngine, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(f"{RIGHT}\n")
+    own = Sidecar(engine, free_port(), WEB_PASSWORD_FILE=str(tmp_path / "password"))
+    for path in ("/", "/api/snapshot", "/api/stream", "/metrics", "/static/js/page.js"):
+        status, headers, body = own.get(path)
+        assert (status, headers["www-authenticate"][:5]) == (401, "Basic")
+        assert b"WEB_PASSWORD" in body
+    with closing(SidecarReader(own.port, 20, password=RIGHT)) as reader:
+        assert first_snapshot(reader, PROJECT).project == PROJECT
+    with (
+        closing(SidecarReader(own.port, 20, password=RIGHT + "x")) as reader,
+        pytest.raises(MonitorError, match="WEB_PASS"),
+    ):
+        reader.snapshot()
+    assert own.stop()[0] == 0
 
 
 def test_another_page_may_open_this_one_and_do_nothing_else(sidecar: Sidecar) -> None:

@@ -33,7 +33,7 @@ from sidecar.locust_api.client import master_url
 from sidecar.locust_api.connection import Credentials
 from sidecar.model.observation import StatsReading
 from sidecar.settings import Settings
-from sidecar.stack import as_decided, workspace
+from sidecar.stack import as_decided, secrets, workspace
 from sidecar.stack.images import IMAGES
 
 T = TypeVar("T")
@@ -63,7 +63,8 @@ class EvidenceGatherer:
         asked_config = Later.of(self._config)
         asked_compose = Later.of(lambda: engine.compose_version(self.environ))
         asked_rules = Later.of(lambda: firewall.read(host.HERE))
-        asked_monitor = Later.of(lambda: web.monitor(self.settings.monitor_port, self.now))
+        password = secrets.given(self.settings, "WEB_PASSWORD")
+        asked_monitor = Later.of(lambda: web.monitor(self.settings.monitor_port, password, self.now))
         silent: tuple[EngineFacts, DockerEngine | None] = (EngineFacts("hung", error="no answer in time"), None)
         about_engine, docker = self._part("engine", asked_engine, silent)
         stack = self._stack(docker, about_engine) if docker else _StackFacts()

@@ -127,10 +127,10 @@ def _error_row(row: Mapping[str, Any]) -> ErrorRow:
     )
 
 
-def monitor(port: int, now: datetime) -> MonitorFacts:
+def monitor(port: int, password: str, now: datetime) -> MonitorFacts:
     """Ask the monitor for its Snapshot, its own problems, and the incidents of the last day."""
     url = f"http://127.0.0.1:{port}/"
-    reader = SidecarReader(port, _CALL_SECONDS)
+    reader = SidecarReader(port, _CALL_SECONDS, password=password)
     try:
         snapshot = reader.snapshot()
         incidents = reader.incident_list(since=format_time(now - _HISTORY), limit=500, evidence=0).incidents

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.locust_api.client import LocustApi
+from sidecar.locust_api.connection import Credentials, MasterError
 from tests.paths import ROOT
 from tests.ports import free_port
 from tests.process.plugin.supported import PATIENCE_SECONDS, PLUGIN, Installed
@@ -64,7 +66,7 @@ class Page:
 
 
 @contextmanager
-def serving(folder: Path, python: str) -> Iterator[Page]:
+def serving(folder: Path, python: str, **environment: str) -> Iterator[Page]:
     (folder / "users.py").write_text(USERS)
     page = Page(free_port())
     where = ["--web-host", "127.0.0.1", "--web-port", str(page.port)]
@@ -74,6 +76,7 @@ def serving(folder: Path, python: str) -> Iterator[Page]:
         "HOME": str(folder),
         "KIT_RUNS_DIR": str(folder / "runs"),
         "KIT_WEB_HOSTS": NAME,
+        **environment,
     }
     command = [python, "-W", "ignore", "-m", "locust", "-f", f"users.py,{PLUGIN}", *where]
     with (folder / "log").open("w") as log:
@@ -152,3 +155,23 @@ def test_programs_and_the_page_itself_start_and_stop_a_run(page: Page) -> None:
         assert json.loads(page.ask("POST", "/swarm", "user_count=1&spawn_rate=1", **headers)[2])["success"]
         stopped = page.status("POST", "/stop", "x=1", **headers)
         assert stopped == 200 or page.status("GET", "/stop", **headers) == 200  # 405 before Locust 2.47
+
+
+def test_with_a_password_no_route_answers_without_it(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("pa ss&wörd\n")
+    with serving(tmp_path, sys.executable, KIT_WEB_PASSWORD_FILE=str(tmp_path / "password")) as page:
+        for path in ("/", "/logs", "/locust-kit/status", "/mine", "/assets/x.js", "/no"):
+            status, headers, _ = page.ask("GET", path)
+            assert (status, headers["www-authenticate"][:5]) == (401, "Basic")
+        assert page.status("POST", "/swarm", FORM) == 401
+        assert page.status("POST", "/swarm", FORM, **FOREIGN["an old browser"]) == 403  # nobody is asked for it there
+        url = f"http://127.0.0.1:{page.port}"
+        with closing(LocustApi(url, credentials=Credentials("", "", "pa ss&wörd"))) as api:
+            assert api.stats()["state"] == "ready"
+        with closing(LocustApi(url, credentials=Credentials("", "", "guess"))) as api, pytest.raises(MasterError):
+            api.stats()
+
+
+def test_a_password_that_cannot_be_read_keeps_the_page_closed(tmp_path: Path) -> None:
+    with serving(tmp_path, sys.executable, KIT_WEB_PASSWORD_FILE=str(tmp_path / "missing")) as page:
+        assert page.status("GET", "/") == 401

@@ -75,7 +75,7 @@ class World:
 
     def checker(self, earlier: tuple[HealthMinute, ...] = ()) -> HealthChecker:
         return HealthChecker(
-            lambda: self.endpoint, self.kept.extend, earlier, lambda: self.now, 10.0, lambda url: self.answers[url]
+            lambda: self.endpoint, self.kept.extend, earlier, lambda: self.now, 10.0, lambda url, _: self.answers[url]
         )
 
     def rounds(self, checker: HealthChecker, count: int) -> None:

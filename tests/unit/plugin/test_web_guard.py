@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
-from locust_kit.web_guard import BAD_HOST, FOREIGN, WebGuard
+from locust_kit.web_guard import BAD_HOST, FOREIGN, LOGIN, WebGuard, authorization
 
 OWN = "127.0.0.1:8089"
 GUARD = WebGuard(["Locust.Shop.example"])
@@ -89,3 +91,27 @@ def test_a_link_elsewhere_opens_the_page_and_embeds_nothing() -> None:
     assert status("GET", "/", referer="https://wiki.example/") is None
     for dest, mode in (("image", "no-cors"), ("script", "no-cors"), ("empty", "cors"), ("iframe", "navigate")):
         assert status("GET", "/", **{**OPENED, "sec-fetch-dest": dest, "sec-fetch-mode": mode}) == FOREIGN
+
+
+@pytest.mark.parametrize("password", ["sesame", "with: a colon", "pa ss&wörd "])
+def test_a_page_with_a_password_needs_it_from_everybody(password: str) -> None:
+    guard = WebGuard([], password)
+
+    def ask(**headers: str) -> int | None:
+        refused = guard.refusal("GET", "/logs", lambda name: {"host": OWN, **headers}.get(name, ""))
+        return refused[0] if refused else None
+
+    assert ask(**authorization(password)) is None
+    person = base64.b64encode(f"ann:{password}".encode()).decode()
+    assert ask(authorization=f"BASIC {person}") is None
+    for wrong in (
+        "",
+        "Basic",
+        f"Bearer {person}",
+        "Basic !",
+        "Basic ä",
+        *authorization(password + "x").values(),
+        password,
+    ):
+        assert ask(authorization=wrong) == LOGIN
+    assert authorization("") == {}
