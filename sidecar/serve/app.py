@@ -158,12 +158,8 @@ def make_app(  # noqa: PLR0913  each is one part of the sidecar, given by name
         routes.append(Route("/metrics", present.metrics))
     if cluster is not None:
         routes.append(node_route(cluster.publisher, board))
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(SafeHeaders), _guard(cluster, guard)],
-        exception_handlers=EXCEPTION_HANDLERS,
-        lifespan=lifespan,
-    )
+    around = [Middleware(SafeHeaders), _guard(cluster, guard)]
+    return Starlette(routes=routes, middleware=around, exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan)
 
 
 def _guard(cluster: ClusterAuth | None, guard: WebGuard) -> Middleware:
