@@ -47,6 +47,7 @@ class LoopWatch:
             raise
         self._timer = gevent.get_hub().loop.timer(TICK_SECONDS, TICK_SECONDS, ref=False)
         self._timer.start(self._tick)
+        self._alarm.put_off()
 
     def end(self) -> None:
         """Stop both. A current stall does not count: a listener of the test may be handling the end of the run."""
