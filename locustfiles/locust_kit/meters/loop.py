@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import gevent
 from locust.env import Environment
 
 from locust_kit.guard import WarnOnce, guarded
@@ -60,6 +61,7 @@ class LoopMeter:
 
     def __init__(self) -> None:
         self._watch: LoopWatch | None = None
+        self._starting: gevent.Greenlet | None = None
         self._warn = WarnOnce("watching the loop")
         self._forget()
 
@@ -73,9 +75,15 @@ class LoopMeter:
         environment.events.test_stopping.add_listener(guarded(self.end))
 
     def begin(self) -> None:
-        """Watch the loop of this thread from now on, if the system has a timer that can wake the other thread."""
+        """Watch the loop of this thread from its next turn on.
+
+        The test's own listeners of `test_start` come before that turn, and the first user comes after it.
+        """
         self.end()
         self._forget()
+        self._starting = gevent.spawn(self._start)
+
+    def _start(self) -> None:
         try:
             self._watch = LoopWatch(self.add)
         except (OSError, AttributeError, RuntimeError) as error:  # RuntimeError: no thread more can be made
@@ -83,6 +91,9 @@ class LoopMeter:
 
     def end(self, **_: Any) -> None:
         """Stop watching; keep the counts."""
+        if self._starting:
+            self._starting.kill(block=False)
+            self._starting = None
         if self._watch:
             self._watch.end()
             self._observed_seconds = self._watch.seconds()

@@ -75,7 +75,7 @@ def stalls(folder: Path, code: str) -> dict[str, Any]:
         ("SLEEP(200_000)", "pause → SLEEP"),  # in the kernel, without the interpreter lock
         ("HELD(200_000)", "pause → HELD"),  # with it
         ('hashlib.pbkdf2_hmac("sha256", b"a", b"b", 1_000_000)', "pause → hashlib.pbkdf2_hmac"),
-        ("for _ in range(8_000_000): pass", "pause"),
+        ("for _ in range(20_000_000): pass", "pause"),
     ],
 )
 def test_code_that_blocks_is_named_with_its_line(code: str, place: str, tmp_path: Path) -> None:
@@ -89,4 +89,6 @@ def test_code_that_blocks_is_named_with_its_line(code: str, place: str, tmp_path
 
 def test_users_that_wait_are_no_stall_and_neither_is_what_comes_before_and_after_the_run(tmp_path: Path) -> None:
     found = stalls(tmp_path, "time.sleep(0.2)")
-    assert not [row for row in found["places"] if row["place"].startswith("users.py")], found
+    assert not [row for row in found["places"] if row["longest_ms"] >= 300 or row["place"].startswith("users.py")], (
+        found
+    )

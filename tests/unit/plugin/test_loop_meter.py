@@ -178,6 +178,7 @@ def test_a_process_that_may_have_no_more_threads_is_not_watched_and_counts_on(
     monkeypatch.setattr(watch.LoopWatch, "_tick", ticks.append)
     meter, files = LoopMeter(), len(list(Path("/proc/self/fd").iterdir()))
     meter.begin()
+    gevent.sleep(0)
     assert len(list(Path("/proc/self/fd").iterdir())) == files
     gevent.sleep(3 * watch.TICK_SECONDS)
     assert ticks == []
