@@ -176,6 +176,7 @@ def test_a_process_that_may_have_no_more_threads_is_not_watched_and_counts_on(
 
     monkeypatch.setattr(watch, "get_original", original)
     monkeypatch.setattr(watch.LoopWatch, "_tick", ticks.append)
+    gevent.sleep(0)  # makes the loop, which has files of its own
     meter, files = LoopMeter(), len(list(Path("/proc/self/fd").iterdir()))
     meter.begin()
     gevent.sleep(0)
