@@ -88,8 +88,8 @@ class ContainerReader:
         """
         lists = (self._engine.rows({"label": [label]}) for label in self._labels)
         listed = (container for rows in lists for container in payload.listed(rows))
-        # A task of Swarm may have a Compose label from its image.
-        return [container for container in listed if container.project is None or container.project in self._projects]
+        # A container may have its Compose label from its image alone. It belongs to no project, or to one of Swarm.
+        return [container for container in listed if container.project in self._projects]
 
     def inspect(self, container_id: str) -> Inspected | None:
         """Inspect one container; None if it is gone."""

@@ -14,6 +14,7 @@ import pytest
 
 from sidecar.common.errors import EngineError
 from sidecar.engine.container_reader import ContainerReader, monitor_engine
+from sidecar.engine.labels import PROJECT_LABEL
 from sidecar.engine.log_lines import log_entries
 from tests.fakes.pretend_engine import MASTER_ID, WORKER_ID, PretendEngine
 
@@ -53,6 +54,20 @@ def test_a_watched_projects_containers_are_listed_too_each_with_its_project(engi
             ("shop", "web", "web:1"),
         ]
     assert engine_server.asked == {"version": 1, "json": 2}
+
+
+def test_a_container_with_the_projects_label_from_its_image_alone_is_not_watched(
+    engine: ContainerReader, engine_server: PretendEngine
+) -> None:
+    row = {
+        "Id": "a" * 64,
+        "Names": ["/filler"],
+        "State": "running",
+        "Status": "Up",
+        "Labels": {PROJECT_LABEL: "locust"},
+    }
+    engine_server.listed = [row]
+    assert engine.containers() == []
 
 
 def test_a_list_that_is_none_is_told(engine: ContainerReader, engine_server: PretendEngine) -> None:
