@@ -55,7 +55,7 @@ def rfc3339(at: datetime) -> str:
 
 def begin(at: datetime, labels: Mapping[str, str] | None = None) -> RunIdentity:
     """Make a new run. Its id contains the start time, so ids sort by time."""
-    run_id = f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    run_id = f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     return RunIdentity(run_id, "running", rfc3339(at), labels=labels or {})
 
 

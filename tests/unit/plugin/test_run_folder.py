@@ -13,7 +13,7 @@ AT = datetime(2026, 11, 22, 15, 4, 5, 678900, tzinfo=UTC)
 def test_ids_sort_by_time_and_differ_within_a_second() -> None:
     first, second = run_folder.begin(AT), run_folder.begin(AT)
     later = run_folder.begin(AT + timedelta(seconds=1))
-    assert re.fullmatch(r"20261122T150405Z-[0-9a-f]{4}", first.run_id)
+    assert re.fullmatch(r"20261122T150405Z-[0-9a-f]{8}", first.run_id)
     assert len({first.run_id, second.run_id, later.run_id}) == 3
     assert later.run_id > first.run_id
 
