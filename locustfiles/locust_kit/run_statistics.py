@@ -44,11 +44,7 @@ def document(
     Only the most frequent names have rows of their own. The others are in a row `(others)` for each method.
     `left_out_before` counts, by method, the names that Locust's own table already has in such a row.
     """
-    after: dict[tuple[str, str], Document] = {}
-    for row in after_the_end.get("endpoints") or ():
-        keys = ((row["name"], row["method"]), (OTHERS, row["method"]), (OTHERS, OTHERS))
-        key = next((key for key in keys if key in stats.entries), keys[0])
-        after[key] = together(after[key], row) if key in after else row
+    after = _after_the_end(stats, after_the_end)
     counted = (_less(entry, after.get((entry.name, entry.method or ""))) for entry in stats.entries.values())
     entries = sorted((entry for entry in counted if entry.num_requests), key=_rank)
     named = sum(entry.name != OTHERS for entry in entries)
@@ -84,6 +80,16 @@ def document(
         ],
         "errors_left_out": max(0, len(errors) - _MOST_ERRORS),
     }
+
+
+def _after_the_end(stats: RequestStats, after_the_end: Mapping[str, Any]) -> dict[tuple[str, str], Document]:
+    """Return the counts from after the end of the load, by the row of Locust's table that holds them."""
+    after: dict[tuple[str, str], Document] = {}
+    for row in after_the_end.get("endpoints") or ():
+        keys = ((row["name"], row["method"]), (OTHERS, row["method"]), (OTHERS, OTHERS))
+        key = next((key for key in keys if key in stats.entries), keys[0])
+        after[key] = together(after[key], row) if key in after else row
+    return after
 
 
 def total(stats: RequestStats, seconds: float, after_the_end: Mapping[str, Any]) -> Document:

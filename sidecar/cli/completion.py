@@ -119,8 +119,8 @@ def values_of(setting: Setting) -> tuple[str, ...]:
 
 def names_of(verb: Verb) -> list[str]:
     """Return what can follow a verb: its settings and words with "=", and its flags."""
-    if verb.name == "completion":
-        return list(_SCRIPTS)
+    if verb.choices:
+        return list(verb.choices)
     settings = [f"{setting.name}=" for _, settings in sections_of(verb) for setting in settings]
     words = [f"{name}=" for name, _ in verb.words]
     return [*settings, *words, *(flag.name for flag in verb.flags), "--help"]

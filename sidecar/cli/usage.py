@@ -89,8 +89,8 @@ def sections_of(verb: Verb) -> Iterator[tuple[str, tuple[Setting, ...]]]:
 
 
 def _words(verb: Verb) -> str:
-    if verb.name == "completion":
-        return " bash|zsh|fish"
+    if verb.choices:
+        return f" {'|'.join(verb.choices)}"
     return f"{' [ID]' if verb.bare_word else ''} [NAME=VALUE ...]" if verb.settings else ""
 
 

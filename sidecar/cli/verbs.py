@@ -65,6 +65,7 @@ class Verb:
         flags: its flags.
         exits: exit codes and their meaning, beside those of every verb (`usage.EXITS`).
         bare_word: a pattern: words that need no `=`.
+        choices: the words that it takes one of, for a verb without settings.
         expected: what the words of the verb look like, for the message about a wrong one.
         signals_interrupt: SIGTERM and SIGHUP end it as Ctrl-C does, because it has something to take away.
 
@@ -80,6 +81,7 @@ class Verb:
     flags: tuple[Flag, ...] = ()
     exits: tuple[tuple[int, str], ...] = ()
     bare_word: str = ""
+    choices: tuple[str, ...] = ()
     expected: str = "NAME=VALUE, such as WORKERS=4"
     signals_interrupt: bool = False
 
@@ -379,6 +381,7 @@ GROUPS: Mapping[str, tuple[Verb, ...]] = MappingProxyType(
                 "Print the completion script for a shell: bash, zsh or fish.",
                 ("completion bash", "completion zsh"),
                 Needs.ARGUMENTS,
+                choices=("bash", "zsh", "fish"),
             ),
             Verb(
                 "serve",

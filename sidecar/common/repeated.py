@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 
 from sidecar.common.backoff import Backoff
 
 _log = logging.getLogger(__name__)
 
 
-class Repeated:
+class Repeated(ABC):
     """Runs one `turn` after another in a thread of its own, until it is stopped.
 
     An exception of a turn is logged. While turns fail, the pauses between them get longer.
@@ -32,9 +33,9 @@ class Repeated:
         if self._thread.is_alive():
             self._thread.join(patience_seconds)
 
+    @abstractmethod
     def turn(self) -> float:
         """Run the task once; return the seconds until the next turn."""
-        raise NotImplementedError
 
     def _run(self) -> None:
         backoff, pause = Backoff(), self._first_in_seconds
