@@ -250,9 +250,8 @@ def main(arguments: list[str]) -> None:
     for option in ignored:
         print(f"locust-kit: ignored {option}: start a run with make run, or on Locust's page", flush=True)
     if environment.get("LOCUST_PROCESSES", "") not in ("", "0", "1"):
-        signal.signal(
-            signal.SIGTERM, signal.SIG_IGN
-        )  # for the parent of the processes, which waits until they disconnect
+        # For the parent of the processes, which waits until they disconnect.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     environment["LOCUST_LOCUSTFILE"] += f",{PLUGIN / 'locust_kit_plugin.py'}"
     os.execve(LOCUST, [LOCUST, *arguments], environment)  # noqa: S606  the same
 

@@ -73,10 +73,7 @@ def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) 
         sorted(user_env.items()),
         sorted(settings.passthrough.items()),
         limits(settings),
-        (
-            settings.target_network,
-            settings.mock or MOCK_HOST in settings.host,
-        ),  # the services that they reach on import
+        (settings.target_network, settings.mock or MOCK_HOST in settings.host),  # what they can reach on import
     ]
     digest.update(repr(depends_on).encode())
     files = user_files.walk(settings.locustfiles_dir, obey_ignores=False)  # the check's container has the whole folder

@@ -17,10 +17,8 @@ from sidecar.stack import ports
 GATE = "gate"
 EVERYONE = "0.0.0.0/0,::/0"
 _RISK = f"anyone who reaches port {LOCUST_PORT} can join as a worker"
-_FAR_AWAY = {
-    socket.AF_INET: "192.0.2.1",
-    socket.AF_INET6: "2001:db8::1",
-}  # an address for documentation; nothing is sent there
+# Addresses for documentation; nothing is sent there.
+_FAR_AWAY = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 
 
 def check(settings: Settings, containers: Sequence[ListedContainer]) -> None:

@@ -30,9 +30,8 @@ _SHAPES = re.compile(
     r"|(?P<email>[\w.+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+)",
     re.ASCII,
 )
-_QUANTITY = re.compile(
-    r"\d+(?:\.\d+)?(?=(?:s|ms|us|ns|m|min|h|d|[kKMGT]i?[bB]|[kMG]|bytes|x|times)$)", re.ASCII
-)  # with its unit
+# A number with its unit.
+_QUANTITY = re.compile(r"\d+(?:\.\d+)?(?=(?:s|ms|us|ns|m|min|h|d|[kKMGT]i?[bB]|[kMG]|bytes|x|times)$)", re.ASCII)
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:d|h|m|s|ms|us|ns)){2,}", re.ASCII)
 _PLACE = re.compile(r"[\w.\-~]+\.(?:py|js|ts|java|go|rb|php|cs|cc|cpp|rs|kt|scala):\d+", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9]+(?:[_\-]+[A-Za-z0-9]+)*={0,2}")

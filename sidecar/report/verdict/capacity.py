@@ -22,11 +22,7 @@ _CORE_SHARE = 0.7  # the largest share of a core for a worker: beyond it, Locust
 _MEMORY_SHARE = 0.75  # of its limit
 _SMALLEST_LIMIT_MIB = 128
 _STEP_MIB = 64
-_SURE_USERS, _SURE_SECONDS, _SURE_FACTOR = (
-    50,
-    60.0,
-    5.0,
-)  # users per worker, steady seconds, multiple of the users
+_SURE_USERS, _SURE_SECONDS, _SURE_FACTOR = 50, 60.0, 5.0  # users per worker, steady seconds, multiple of the users
 
 
 @dataclass(frozen=True, slots=True)
