@@ -121,6 +121,19 @@ class Stack:
         run = self.web("/locust-kit/status")["run"]
         return str(run["run_id"]) if run else ""
 
+    def report(self, run_id: str) -> Any:
+        """The sidecar's report of a run."""
+        return get_json(f"http://127.0.0.1:{self.monitor_port}/api/runs/{run_id}")
+
+    def ended(self, run_id: str, seconds: float = 90) -> Any:
+        """The report of a run once it is over and nothing may change any more."""
+
+        def found() -> Any:
+            report = self.report(run_id)
+            return report["state"] != "going" and report["settled"] and report
+
+        return until(found, seconds, f"the end of {run_id}")
+
     def worker_count(self) -> int:
         """How many workers the master counts."""
         count: int = self.web("/worker-count")["worker_count"]

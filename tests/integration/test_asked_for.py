@@ -105,10 +105,9 @@ def test_a_run_without_arguments_has_the_defaults_whatever_the_page_sent(shop: S
     address = f"http://127.0.0.1:{shop.web_port}/swarm"
     with urllib.request.urlopen(address, urllib.parse.urlencode(form).encode(), timeout=20) as answer:
         assert json.loads(answer.read())["success"]
-    # Locust answers before it begins: until the run has its id, the state is the last run's.
+    # Locust answers before it begins. The state stays the last run's "stopped" until after the run has its id.
     until(lambda: shop.newest_run() != before, 30, "the begin of the page's run")
-    until(lambda: shop.web("/locust-kit/status")["state"] == "stopped", 30, "the end of the page's run")
-    of_page = json.loads(shop.kit("report", "--json", "RUN=last").stdout)
+    of_page = shop.ended(shop.newest_run())
     assert (of_page["arguments"]["tenant"], names(of_page)) == ("green", {"/front of green each 0.5"})
     _, report = run(shop)
     assert (report["arguments"], names(report)) == (DEFAULTS, {"/front of blue each 0.5"})

@@ -150,7 +150,7 @@ def by_web(judged: Judged, harm: Harm) -> Any:
         time.sleep(8)
         harm.during(judged)
     with suppress(OSError):
-        return judged.ended(run_id)
+        return judged.stack.ended(run_id)
     time.sleep(SECONDS)
     return judged.told()[1]  # without a sidecar
 

@@ -71,7 +71,7 @@ def test_two_hundred_thousand_failures_are_reported_soon_and_small(judged: Judge
     judged.be(cart="/status/503", pay_ms=20)
     judged.stack.up("WORKERS=2", "WORKER_MEMORY=512M")
     run_id = judged.start_by_web(users=120, rate=40, seconds=SECONDS)
-    report = judged.ended(run_id, SECONDS + 60)
+    report = judged.stack.ended(run_id, SECONDS + 60)
     assert report["figures"]["failures"] >= FAILURES
     began = time.monotonic()
     process = subprocess.Popen(

@@ -89,7 +89,7 @@ def test_a_long_goodbye_and_a_worker_that_is_scaled_away_leave_a_run_whole(shop:
     until(lambda: shop.stack.web("/stats/requests")["user_count"] == 6, 20, "all users")
     assert shop.stack.kit("scale", "WORKERS=1").returncode == 0
     printed, _ = run.communicate(timeout=240)
-    report = shop.report(shop.stack.newest_run())
+    report = shop.stack.report(shop.stack.newest_run())
     after = report["after_the_end"]
     assert (report["verdict"], run.returncode) == ("PASS", 0), report["reasons"]
     assert after["requests"] == shop.asked("/echo/logout") - before > 6
@@ -123,7 +123,7 @@ def test_ctrl_c_is_judged_by_the_end_of_the_load_and_a_failed_goodbye_is_said(sh
     assert (report["after_the_end"]["requests"], report["after_the_end"]["failures"]) == (6, 6)
     assert (report["figures"]["failures"], report["failure_classes"]) == (0, {})
     assert any(text.startswith("after the end: 6 requests, 6 failed (6 × POST /logout") for text in report["reasons"])
-    assert reason in shop.report(report["run_id"])["reasons"]
+    assert reason in shop.stack.report(report["run_id"])["reasons"]
     assert all(reason in text for text in shop.files(report).values())
     assert "the last run is still stopping, waiting for it (" in next_run.stdout
 

@@ -74,7 +74,7 @@ def scripted(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Scripted
 
 
 def accounted(scripted: Scripted, run_id: str) -> Any:
-    report = scripted.ended(run_id)
+    report = scripted.stack.ended(run_id)
     account = report["account"]
     assert account["sent"] == sum(account[kind] for kind in KINDS)
     return report

@@ -99,9 +99,9 @@ def test_a_rate_that_a_slow_target_does_not_let_be_kept_is_invalid_and_one_that_
 def test_workers_that_joined_after_the_master_dealt_its_data_are_named(judged: Judged) -> None:
     judged.be(dealt=True)
     run_id = judged.start_by_web(users=8, rate=8, seconds=60)
-    until(lambda: judged.report(run_id)["figures"]["requests"] > 0, 30, "the first figures")
+    until(lambda: judged.stack.report(run_id)["figures"]["requests"] > 0, 30, "the first figures")
     judged.stack.kit("scale", "WORKERS=4")
-    report = judged.ended(run_id, 120)
+    report = judged.stack.ended(run_id, 120)
     judged.stack.kit("scale", "WORKERS=2")
     assert report["verdict"] == "FAIL", report["reasons"]
     # Locust gives no users to a worker that joins while others are handed out.

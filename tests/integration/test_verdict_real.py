@@ -24,7 +24,7 @@ def judged(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Judged:
 
 def test_a_run_of_the_web_page_is_judged_by_itself_and_its_page_is_served(judged: Judged) -> None:
     run_id = judged.start_by_web(seconds=8)
-    report = judged.ended(run_id)
+    report = judged.stack.ended(run_id)
     assert (report["verdict"], report["state"], report["workers"]["at_start"]) == ("PASS", "ended", 2)
     assert not [warning for warning in report["warnings"] if "blocked" in warning]
     assert report["reasons"] == [f"0.00% of {report['figures']['requests']} requests failed, the limit is 0.00%"]
@@ -67,9 +67,9 @@ def test_what_answers_and_what_does_not_is_known_with_an_exit_code(judged: Judge
 
 def test_a_worker_that_was_killed_for_memory_is_told_from_a_target_that_fails(judged: Judged) -> None:
     run_id = judged.start_by_web(seconds=16)
-    until(lambda: judged.report(run_id)["figures"]["requests"] > 0, 30, "the first figures")
+    until(lambda: judged.stack.report(run_id)["figures"]["requests"] > 0, 30, "the first figures")
     docker("exec", judged.stack.containers("locust-worker")[0], "python3", "-c", "b'x' * (900 << 20)", check=False)
-    killed = judged.ended(run_id)
+    killed = judged.stack.ended(run_id)
     assert (killed["verdict"], killed["judged"]["reasons"][0]["kind"]) == ("INVALID", "oom_kill")
     assert killed["attribution"]["text"] == "No request failed."
     (incident,) = [incident for incident in killed["incidents"] if incident["breaks_the_run"]]
@@ -110,7 +110,7 @@ def test_a_target_that_became_slower_by_a_third_is_named_and_nothing_else(judged
 
 def test_after_everything_was_killed_the_report_is_made_of_what_is_on_the_disk(judged: Judged) -> None:
     run_id = judged.start_by_web(seconds=60)
-    until(lambda: judged.report(run_id)["figures"]["requests"] > 30, 40, "figures of the run on the disk")
+    until(lambda: judged.stack.report(run_id)["figures"]["requests"] > 30, 40, "figures of the run on the disk")
     assert judged.told()[0].splitlines()[-1] == "PASS so far"
     docker(
         "kill",
@@ -131,5 +131,5 @@ def test_after_everything_was_killed_the_report_is_made_of_what_is_on_the_disk(j
     listed = judged.stack.kit("report").stdout
     assert run_id in listed
     judged.stack.up("WORKERS=2")
-    again = judged.report(run_id)
+    again = judged.stack.report(run_id)
     assert (again["verdict"], again["figures"]) == ("INVALID", report["figures"])

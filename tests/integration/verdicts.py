@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.integration.stacks import USERS_FILES, Stack, get_json, until
+from tests.integration.stacks import USERS_FILES, Stack, until
 
 RUN_SECONDS = 12
 
@@ -45,19 +45,6 @@ class Judged:
             assert json.loads(answer.read())["success"]
         until(lambda: self.stack.newest_run() != before, 10, "the run's id")
         return self.stack.newest_run()
-
-    def report(self, run_id: str) -> Any:
-        """The sidecar's report of a run."""
-        return get_json(f"http://127.0.0.1:{self.stack.monitor_port}/api/runs/{run_id}")
-
-    def ended(self, run_id: str, seconds: float = 90) -> Any:
-        """The report of a run once it is over and nothing may change any more."""
-
-        def found() -> Any:
-            report = self.report(run_id)
-            return report["state"] != "going" and report["settled"] and report
-
-        return until(found, seconds, f"the end of {run_id}")
 
     def run(self, *words: str) -> tuple[int, Any]:
         """A run by `kit run`: its exit code, and its report."""
