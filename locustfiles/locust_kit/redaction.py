@@ -26,8 +26,9 @@ _REACH = 4096  # characters around a name that are searched for its value
 SHORTEST_KNOWN = 5  # a shorter value would match parts of many words
 
 _USER_INFO = re.compile(
-    r"(?P<scheme>(?:\b[A-Za-z][A-Za-z0-9+.-]{0,31}:|(?<![\w:/]))//)(?P<user>[^\s/?#'\"<>]*)@"
-    r"|(?<![\w./@:+-])[\w.+-]{1,64}:[^\s/?#'\"<>@]{1,128}@(?=[A-Za-z0-9])(?!sha)"  # as in ann:hunter2@shop:8080
+    r"(?P<scheme>(?:\b[A-Za-z][A-Za-z0-9+.-]{0,31}:|(?<![\w:/]))//)"
+    r"(?:[^\s/?#'\"<>]*@|[^\s/?#'\"<>@:]{0,64}:(?!\d{1,5}[/?#])[^\s'\"<>@]{1,256}@(?=[\w\[]))"
+    r"|(?<![\w./@:+-])(?!mailto:)[\w.+-]{1,64}:[^\s/?#'\"<>@]{1,128}@(?=[A-Za-z0-9])(?!sha)"  # ann:hunter2@shop:8080
 )
 # JSON in JSON in JSON: each level escapes the quotes of the one before, with 1, 3, 7 ... backslashes.
 _QUOTED = re.compile(
@@ -39,6 +40,10 @@ _QUOTED_BARE = re.compile(
     r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*:\s*)"
     r"(?P<value>[^\s\"',}\]\\]++)(?![\"'])"
 )
+_INNER = re.compile(  # within a text whose own quotes and backslashes are unknown
+    r"(?<![\w.\-])(?P<name>[\w.\-]{1,64})(?P<quote>\\{1,31}[\"'])\s*(?:=>|[:=,])\s*b?(?P=quote)(?P<value>(?:(?!(?P=quote)).)++)",
+    re.DOTALL,
+)
 _CUT_OFF = re.compile(  # a body is cut at some length, perhaps within a secret
     r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)(?P<gap>\s*:\s*)"
     r"(?P<bytes>b?)(?P<open>(?P<escaped>\\{1,31})?[\"'])"
@@ -49,7 +54,7 @@ _FIELD = re.compile(r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)
 _STRING = re.compile(r"b?(?P<quote>\\{0,31}[\"'])(?P<text>[^\"'\\]{1,64})(?P=quote)")
 _MARK = re.compile(r"\\*[\"']|[\[\]{}]")
 _BARE = re.compile(r"[^\s\"',}\]\\]*")
-_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2}|[\w.~+*!()'\-])++")
+_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2}|[\w.~+*!()'/$,;:@^\-])++")
 _ENCODED_MARK = re.compile(r"%(?:25){0,4}(?:22|27|3[aAdD]|40|5[bB]|7[bB])")
 _DECODED = 4  # levels of encoding; a part with more of them is masked
 _TAG = re.compile(
@@ -61,17 +66,18 @@ _ATTRIBUTE = re.compile(
     re.DOTALL,
 )
 _PART = re.compile(  # of a multipart form
-    r"(?P<head>\bname=\")(?P<name>[^\"\r\n]{1,64})(?P<gap>\"[^\r\n]{0,300}\r?\n(?:[^\r\n]+\r?\n){0,5}\r?\n)"
+    r"(?P<head>\bname=\"?)(?P<name>[^\"\r\n;]{1,64})(?P<gap>\"?[^\r\n]{0,300}\r?\n(?:[^\r\n]+\r?\n){0,5}\r?\n)"
     r"(?P<value>.*?)(?=\r?\n--|\Z)",
     re.DOTALL,
 )
 _NAMED = re.compile(
     r"(?<![\w.%\-\[\]])(?P<name>[\w.%\-\[\]]++)"
-    r"(?P<gap>[ \t]{0,4}(?::(?=[ \t])|:?=>?(?!=))[ \t]*+(?=[^\r\n])|[ \t]{0,4}:(?![:/\s]))"
+    r"(?P<gap>[ \t]{0,4}(?::(?=[ \t])|:?={1,3}>?(?!=))[ \t]*+(?=[^\r\n])|[ \t]{1,4}->[ \t]{1,4}|[ \t]{0,4}:(?![:/\s]))"
 )
+_UNQUOTED = r"(?:(?!/>|</)[^\s&;,'\")}\]]|[&;,](?=[^\s\"'(\[{<)\]}])(?![\w.%\-\[\]$@]{1,64}[ \t]?[=:])|['})\]](?=\w))*+"
 _VALUE = re.compile(
     r"(?:[bBuUrRfF]{1,2}|[A-Za-z_.]{1,32}\()?(?P<open>\\{0,31}[\"'])(?![\s,)}\]:])(?:(?!(?P=open)).)*+(?P=open)?"
-    r"|(?i:(?:basic|bearer|token|digest|negotiate|apikey)[ \t+]+)?[^\s&;,'\")}\]]*",
+    r"|(?i:(?:basic|bearer|token|digest|negotiate|apikey)[ \t+]+)?" + _UNQUOTED,
     re.DOTALL,
 )
 _FLAG = re.compile(r"(?<!\S)--?(?P<name>[A-Za-z][\w.\-]*+)(?P<gap>[ \t]{1,4})(?P<value>[^\s\-|>][^\s|>]*+)")
@@ -80,15 +86,31 @@ _TOKEN_LIKE = re.compile(  # unlike ConnectionRefusedError
     r"(?<![A-Za-z0-9_\-])(?=[A-Za-z0-9_\-]{16})(?:[A-Za-z]*+[0-9_\-]|A[KSIBC])|SG\.|hv[sbr]\.|eyJ|webhooks/"
 )
 _ENTITY = re.compile(r"&(?:#\w{1,6}|amp|quot|apos|equals|colon|lt|gt);")
+_TAG_PAIR = re.compile(  # <key>password</key><string>...</string>
+    r"<(?:key|name)>\s*(?P<name>[^<]{1,64})</(?:key|name)>\s*<[\w:]{1,64}>(?:\s*<[\w:]{1,64}>)?(?P<value>[^<]++)"
+)
+_PARENT = re.compile(r"<(?P<name>[A-Za-z][\w.:\-]{0,63})(?:\s[^<>]{0,1000})?>(?=\s*<[^/!])")
 _VOID = frozenset({"input", "meta", "param", "link", "img", "br", "hr", "base"})  # elements without content
 _PORT = re.compile(r"\d{1,5}(?![\w.\-])")  # as in auth:8080 and token.py:12
-_LINE = re.compile(r"[^\r\n]+")
-_ESCAPED = re.compile(r"(?<!\\)\\++u00(?P<code>[2-7][0-9A-Fa-f])")
+_LINE = re.compile(r"[|>][+\-\d]{0,2}[ \t]*(?:\r?\n[ \t]+[^\r\n]*)++|[^\r\n]+")  # or a block of YAML
+_ESCAPED = re.compile(r"(?<!\\)\\++(?:(?:u00|x)(?P<code>[2-7][0-9A-Fa-f])|u(?i:200[b-d]|2060|feff|00ad))")
+_INVISIBLE = re.compile(r"(?<=\w)[\u200b-\u200d\u2060\ufeff\u00ad]++(?=\w)")
+_PAIR = re.compile(  # as in Header(name='token', value='...'), and in YAML
+    r"\b(?:name|key|field|header|param|property|id)[ \t]?[:=][ \t]?[\"']?(?P<name>[\w.\-]{1,64})[\"']?"
+    rf"[\s,;&]{{1,40}}(?:value|val|content|data)[ \t]?[:=][ \t]?[\"']?(?P<value>(?!\s){_UNQUOTED})"
+)
+_PATH = re.compile(  # of a URL, as in /reset-password/...
+    r"/(?P<name>[A-Za-z][\w\-]{4,40})/(?=[\w.~\-]*+(?<!\.[a-z]{2})(?<!\.[a-z]{4}))(?=[A-Za-z.~\-]*\d)(?=[\d.~\-]*[A-Za-z])"
+    r"(?P<value>[\w.~\-]{12,})"
+)
 _PROSE_VALUE = (  # "the password hunter2 is wrong": a word that is quoted or contains a digit
-    r"(?P<gap>(?:\s++(?:is|was|of|value))*+(?:\s*+[:=])?+\s++\\*+)(?P<value>\"[^\s\"]{1,200}\"|'[^\s']{1,200}'|`[^\s`]{1,200}`"
+    r"(?P<gap>(?:\s++(?:is|was|of|value|provided|given|used|received))*+(?:\s*+[:=])?+\s++\\*+)"
+    r"(?P<value>\"[^\s\"]{1,200}\"|'[^\s']{1,200}'|`[^\s`]{1,200}`"
     r"|(?=[^\s\d]*\d)[^\s,;\"'`<>(){}&\[\]]{3,}[\w=+/])"
 )
 _TAIL = re.compile(r"[A-Za-z0-9_\-+/=.]+")
+_LEAST_DIGITS = 7  # of a secret under a plural name
+_CONSTANT = re.compile(r"null|None|nil|undefined|[Tt]rue|[Ff]alse")
 _SHORT = ("password", "passwd", "pass", "pwd", "pw", "pin", "otp", "code")  # their values may be a few digits
 _CHOSEN_BY_PEOPLE = ("pass", "pwd", "pin", "cookie", "session")  # no character of these is shown
 _WORD = re.compile(r"[^a-z0-9]+")
@@ -107,7 +129,8 @@ class Rules:
     scheme: re.Pattern[str]
     token: re.Pattern[str]
     tokens: tuple[str, ...]
-    whole: re.Pattern[str]
+    private_key: re.Pattern[str]
+    before: re.Pattern[str]
     passwords: re.Pattern[str]
     in_prose: re.Pattern[str]
     named_by: frozenset[str]
@@ -157,6 +180,9 @@ def rules(path: Path = RULES_FILE) -> Rules:
     """Read the rules that come with the kit."""
     texts = json.loads(path.read_text(encoding="utf-8"))
     schemes = "|".join(re.escape(scheme).replace("_", "[-_]") for scheme in texts["schemes"])
+    after = f"(?:{'|'.join(texts['after_schemes'])})"
+    options = [command + texts["before_secrets_of_commands"] for command in texts["commands"]]
+    before = "|".join(texts["before_secrets"] + options)
     return Rules(
         mask=texts["mask"],
         names=frozenset(texts["names"]),
@@ -165,10 +191,11 @@ def rules(path: Path = RULES_FILE) -> Rules:
         ),
         name_ends=tuple(texts["name_ends"]),
         harmless=re.compile("|".join(texts["harmless"])),
-        scheme=re.compile(rf"\b(?P<scheme>{schemes})\s+(?P<value>[A-Za-z0-9+/=_.~\-]{{6,}})", re.IGNORECASE),
+        scheme=re.compile(rf"\b(?P<scheme>{schemes})\s+(?!{after})(?P<value>[A-Za-z0-9+/=_.~\-]{{6,}})", re.IGNORECASE),
         token=re.compile("|".join(texts["patterns"])),
         tokens=tuple(texts["tokens"]),
-        whole=re.compile("|".join(texts["whole_patterns"])),
+        private_key=re.compile(texts["private_key"]),
+        before=re.compile(rf"(?P<head>{before})(?:(?<=code=)[^\s'\"&#]+|[^\s'\"]+)"),
         passwords=re.compile("|".join(texts["password_schemes"]), re.IGNORECASE),
         in_prose=re.compile(rf"\b(?P<name>{'|'.join(texts['in_prose'])})\b{_PROSE_VALUE}", re.IGNORECASE),
         named_by=frozenset(texts["named_by"]),
@@ -214,9 +241,11 @@ class Redactor:
         """Mask known values, tokens of a known shape, encoded parts of URLs, and the user of a URL."""
         if self._known is not None:
             text = self._known.sub(self.by.mask, text)
-        if "\\u00" in text:  # JSON may escape any letter, which hides the name of a field
+        if "\\" in text:  # JSON may escape any letter, which hides the name of a field
             text = _ESCAPED.sub(_letter, text)
-        text = self.by.whole.sub(self.by.mask, text)
+        if not text.isascii():
+            text = _INVISIBLE.sub("", text)
+        text = self.by.before.sub(rf"\g<head>{self.by.mask}", self.by.private_key.sub(self.by.mask, text))
         if _LONG.search(text) and _TOKEN_LIKE.search(text):
             text = self.by.token.sub(self._token, text)
         if "%" in text and _ENCODED_MARK.search(text):
@@ -228,11 +257,13 @@ class Redactor:
     def _by_form(self, text: str) -> str:
         """Mask the value beside each secret name."""
         if "<" in text:
-            text = _TAG.sub(self._tag, text)
+            text = _TAG.sub(self._tag, self._nested(_TAG_PAIR.sub(self._framed, text)))
         if '"' in text or "'" in text:
             text = self._quotes(text)
-        if ":" in text or "=" in text:
-            text = self._named(text)
+        if ":" in text or "=" in text or "->" in text:
+            text = self._named(_PAIR.sub(self._framed, text))
+        if "/" in text:
+            text = _PATH.sub(self._framed, text)
         if "-" in text:
             text = _FLAG.sub(self._framed, text)
         text = self.by.in_prose.sub(self._in_prose, text)
@@ -245,10 +276,11 @@ class Redactor:
 
     def _quotes(self, text: str) -> str:
         """Mask values in JSON, in Python's output, and in multipart forms."""
-        text = self._fields(_PART.sub(self._framed, text))
+        text = self._fields(_PART.sub(self._framed, text) if "\n" in text else text)
         text = _QUOTED.sub(self._quoted, text)
         text = _CUT_OFF.sub(self._cut_off, text)
-        return _QUOTED_BARE.sub(self._bare, text)
+        text = _QUOTED_BARE.sub(self._bare, text)
+        return _INNER.sub(self._framed, text) if "\\" in text else text
 
     def _fields(self, text: str) -> str:
         """Mask objects and lists under a secret name, however deep, and each `value` beside a field that names one."""
@@ -287,7 +319,7 @@ class Redactor:
             return self.by.mask
         plain = unquote_plus(match[0], errors="replace")
         cleaned = self._cleaned(plain, decoded + 1)
-        return match[0] if cleaned == plain else quote(cleaned, safe="*")
+        return match[0] if cleaned == plain else quote(cleaned, safe="*/")
 
     def words(self, words: Sequence[str]) -> tuple[str, ...]:
         """Return the words of a command line without secrets, such as a word after a flag with a secret name."""
@@ -335,12 +367,13 @@ class Redactor:
 
     def _quoted(self, match: re.Match[str]) -> str:
         secret = self.by.is_secret(match["name"])
-        value = self._hidden(match["name"], match["value"]) if secret else _QUOTED.sub(self._quoted, match["value"])
+        is_hidden = secret and match["value"]
+        value = self._hidden(match["name"], match["value"]) if is_hidden else _QUOTED.sub(self._quoted, match["value"])
         head = f"{match['quote']}{match['name']}{match['quote']}{match['gap']}"
         return f"{head}{match['bytes']}{match['open']}{value}{match['open']}"
 
     def _bare(self, match: re.Match[str]) -> str:
-        if not self.by.is_secret(match["name"]) or match["value"] in ("null", "None", "true", "false", "{", "["):
+        if not self.by.is_secret(match["name"]) or match["value"] in "{[" or _is_known(match["name"], match["value"]):
             return match[0]
         hidden = self._hidden(match["name"], match["value"])
         return f"{match['quote']}{match['name']}{match['quote']}{match['gap']}{hidden}"
@@ -360,11 +393,25 @@ class Redactor:
             plain = _plain(name)
             line = gap.strip() == ":" and (gap[-1] != ":" or plain.endswith(("cookie", "authorization")))
             value = (_LINE if line else _VALUE).match(text, head.end())
-            if not value or not value[0] or (gap[-1] == ":" and _PORT.match(value[0]) and not plain.endswith(_SHORT)):
+            if (
+                not value
+                or not value[0]
+                or _is_known(name, value[0])
+                or (gap[-1] == ":" and _PORT.match(value[0]) and not plain.endswith(_SHORT))
+            ):
                 continue
             pieces += [text[done : head.end()], self._hidden(name, value[0])]
             done = value.end()
         return "".join([*pieces, text[done:]])
+
+    def _nested(self, text: str) -> str:
+        """Mask the children of an element with a secret name, within reach."""
+        spans = []
+        for match in _PARENT.finditer(text):
+            if self.by.is_secret(match["name"]):
+                end = text.find(f"</{match['name']}", match.end(), match.end() + _REACH)
+                spans += [(match.end(), end)] if end > 0 else []
+        return _without(text, spans, self.by.mask)
 
     def _tag(self, match: re.Match[str]) -> str:
         """Mask the content of an element with a secret name, and the value beside an attribute that names a secret."""
@@ -374,7 +421,7 @@ class Redactor:
             for found in (_ATTRIBUTE.finditer(attributes) if "=" in attributes else ())
             if self.by.is_secret(found["value"] or found["bare"] or "")
         }
-        if named & (self.by.named_by | {"type", "http_equiv"}):
+        if named & (self.by.named_by | {"type", "http_equiv"}) or self.by.is_secret(tag):
             attributes = _ATTRIBUTE.sub(self._attribute, attributes)
         holds_text = match["end"] and text.strip() and not attributes.endswith("/") and tag.lower() not in _VOID
         if holds_text and (self.by.is_secret(tag) or named & {"name", "key", "property"}):
@@ -393,10 +440,19 @@ def without_user_info(text: str) -> str:
     return _USER_INFO.sub(lambda match: f"{match['scheme'] or ''}{rules().mask}@", text)
 
 
+def _is_known(name: str, value: str) -> bool:
+    """Return whether a value is no secret, whatever the name: a constant, or a count such as `tokens=256`."""
+    is_count = value.isdigit() and len(value) < _LEAST_DIGITS and _plain(name).endswith(("tokens", "sessions", "keys"))
+    return is_count or _CONSTANT.fullmatch(value) is not None
+
+
 def _letter(match: re.Match[str]) -> str:
-    """Return the letter, digit or `_-` of an escape; characters with a meaning in JSON stay escaped."""
-    letter = chr(int(match["code"], 16))
-    return letter if letter.isalnum() or letter in "_-" else match[0]
+    """Return the letter, digit or `_-` of an escape; characters with a meaning in JSON stay escaped.
+
+    A character without width is removed.
+    """
+    letter = chr(int(match["code"], 16)) if match["code"] else ""
+    return letter if letter.isalnum() or letter in ("", "_", "-") else match[0]
 
 
 def _closed(text: str, at: int, quoted: str, end: int | None = None) -> int:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from sidecar.common.redaction import Redactor
+from tests.unit.common import redaction_texts
 
 NAMES = (
     *("_password", ".token", "__secret", "db.password", "X-Api-Key", "access_token", "clientSecret", "sessionid"),
@@ -102,6 +103,7 @@ SHAPES = (
 AROUND = ("{s}", "got {s} from the shop", "'{s}'", "GET /cart?page=2&x={s}", '{{"id": "{s}"}}', "/cart/{s}/lines")
 SECRET = "s3cRet-Zq81xY"  # noqa: S105
 PLANTED = (
+    *redaction_texts.planted(),
     *((place.format(n=name, s=SECRET), SECRET) for place in PLACES for name in NAMES),
     *((encode(f"?page=2&{name}={SECRET}"), SECRET) for encode in ENCODINGS for name in NAMES),
     *((encode(f'{{"{name}": "{SECRET}"}}'), SECRET) for encode in ENCODINGS for name in NAMES),
@@ -119,6 +121,7 @@ PLANTED = (
     ("login --password s3cRet-Zq81xY --page 2", SECRET),
 )
 HARMLESS = (
+    *redaction_texts.HARMLESS,
     *(f"{status.value} {status.phrase}" for status in HTTPStatus),
     *(f"OSError({number}, {os.strerror(number)!r})" for number in sorted(errno.errorcode)[:80]),
     "the cart is empty",
@@ -192,7 +195,7 @@ HARMLESS = (
 @pytest.mark.parametrize("kept", [0, 4])
 def test_no_planted_secret_is_shown(kept: int) -> None:
     redactor = Redactor(keep_last=kept)
-    assert len(PLANTED) >= 300
+    assert len(PLANTED) >= 1300
     assert [text for text, secret in PLANTED if secret in redactor.text(text)] == []
 
 
@@ -201,6 +204,6 @@ def test_redacting_a_planted_secret_twice_changes_nothing_more() -> None:
     assert [text for text in once if Redactor().text(text) != text] == []
 
 
-def test_at_most_two_of_two_hundred_harmless_texts_are_masked() -> None:
-    assert len(HARMLESS) >= 200
-    assert len([text for text in HARMLESS if Redactor().text(text) != text]) <= 2
+def test_at_most_one_of_a_hundred_harmless_texts_is_masked() -> None:
+    assert len(HARMLESS) >= 350
+    assert len([text for text in HARMLESS if Redactor().text(text) != text]) <= len(HARMLESS) // 100

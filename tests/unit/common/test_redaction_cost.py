@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.common.redaction import Redactor
 
-SMALL, TIMES = 4_096, 8
+SMALL, TIMES = 2_048, 8
 CHEAP_SECONDS = 0.1  # CPU; no quadratic pattern stays below it for the longer text
 REPEATED = (
     *(
@@ -82,6 +82,62 @@ REPEATED = (
         '\\\\\\"',
         "{[",
         "[{",
+    ),
+    *(
+        "\\x70",
+        "\\u200b",
+        "\u200b",
+        "a\u200b",
+        'a\\"',
+        'a\\":\\"',
+        "password,",
+        "password=a,b",
+        "password=a,b=",
+        "token=a;b",
+    ),
+    *(
+        "name=token ",
+        "name=token,value=",
+        "name: token\n",
+        "value: ",
+        "/session/",
+        "/sessions/a1b2",
+        "/session/a.b",
+        "/a",
+    ),
+    *(
+        "<key>token</key>",
+        "<key>token</key><string>",
+        "<token><",
+        "<token> <a>",
+        "<token>x",
+        "token: |\n",
+        "|\n a",
+        " a\n",
+    ),
+    *(
+        " -u",
+        " -u a:",
+        "-u a:b ",
+        "mysql ",
+        "mysql -p",
+        "sshpass -",
+        "login a password ",
+        "?code=",
+        "?code=a",
+        " ->",
+        "token -> ",
+    ),
+    *(
+        "jdbc:oracle:thin:a/",
+        "//a:b/",
+        "//a:",
+        "http://a:b/c",
+        "mailto:a@",
+        "AC0123",
+        "secret_",
+        "/webhooks/1",
+        "bearer tokens ",
     ),
     *('{"a":', '{"password":', '{"password":"', '{"name":"token",', '"name":"token","value":{', '"value":[', '}"a":'),
 )
