@@ -2,7 +2,9 @@
 # shellcheck disable=SC2154,SC2034  # shared variables: scripts/setup sources all of these files
 # The base image of the kit's images: the public one if a registry has it, else the same Debian from this machine's mirror.
 
-public_base=debian:trixie-slim own_base=locust-kit/base:trixie
+own_base=locust-kit/base:trixie
+# With its digest. docker-compose.yml is the only place that has it.
+public_base=$(sed -nE 's/^  BASE_IMAGE: \$\{BASE_IMAGE:-(.*)\}$/\1/p' "$root/docker-compose.yml")
 
 # BASE_IMAGE from the environment or .env: the only setting that set-up needs.
 base_wanted() {
@@ -23,11 +25,11 @@ base_make() {
     wanted=$(base_wanted)
     if [[ -n $wanted ]]; then
         has_image "$wanted" || docker pull -q "$wanted"
-    elif has_image $public_base; then
+    elif has_image "$public_base"; then
         wanted=$public_base
     elif has_image $own_base; then
         wanted=$own_base
-    elif timeout 90 docker pull -q $public_base; then
+    elif timeout 90 docker pull -q "$public_base"; then
         wanted=$public_base
     else
         base_bootstrap

@@ -14,7 +14,7 @@ engine_socket() {
 stamp_inputs() {
     local files=("$root"/scripts/setup "$root"/scripts/setup.d/*.sh "$root"/docker/monitor/requirements.txt)
     [[ $1 != test ]] || files+=("$root"/tests/requirements.txt)
-    cat "${files[@]}" | cksum
+    { cat "${files[@]}" && printf '%s' "$public_base"; } | cksum
 }
 
 stamp_is_good() {

@@ -29,7 +29,6 @@ from sidecar.settings.model import (
     Settings,
 )
 
-FALLBACK_BASE_IMAGE = "debian:trixie-slim"
 _DEFINITION = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)\s*(?:::?:?|[+?!])?=")
 _DASHED = re.compile(r"([A-Za-z_]\w*-[\w-]*)\s*(?:::?:?|[+?!])?=(.*)", re.DOTALL)
 _ESCAPE = re.compile(r"[\\$](.)", re.DOTALL)  # of make: a backslash before a space, a dollar before a dollar
@@ -222,11 +221,11 @@ def _absolute(root: Path, folder: Any) -> Path:  # noqa: ANN401  what the parser
 
 
 def _found_base_image(root: Path) -> str:
+    """Return the base image that set-up chose; "" without set-up, for the pinned image of docker-compose.yml."""
     try:
-        found = (root / ".locust-kit" / "base-image").read_text(encoding="utf-8").strip()
+        return (root / ".locust-kit" / "base-image").read_text(encoding="utf-8").strip()
     except OSError:
-        found = ""
-    return found or FALLBACK_BASE_IMAGE
+        return ""
 
 
 def _check_watched(values: Mapping[str, Any], given: Mapping[str, Given]) -> None:

@@ -309,7 +309,7 @@ def test_one_slip_is_a_letter_wrong_missing_extra_or_two_swapped(one: str, other
 
 
 def test_a_default_base_image_is_what_set_up_found(tmp_path: Path) -> None:
-    assert load([], {}, tmp_path).base_image == "debian:trixie-slim"
+    assert load([], {}, tmp_path).base_image == ""
     (tmp_path / ".locust-kit").mkdir()
     (tmp_path / ".locust-kit" / "base-image").write_text("locust-kit/base:trixie\n")
     assert load([], {}, tmp_path).base_image == "locust-kit/base:trixie"
