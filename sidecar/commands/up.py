@@ -227,6 +227,9 @@ class ImageBuilder:
         tag = _tag(self.settings, self.engine, asked)
         image_users.record(self.engine, self.settings, (base, tag))
         if asked and self.engine.image(tag) is None:
+            if asked.note:
+                self.console.rewrite()
+                self.console.note(asked.note)
             images.build_requirements(self.settings, self.environ, asked, base, tag, self.console)
         return tag or base
 

@@ -40,6 +40,10 @@ _CONFLICT = re.compile(r"The conflict is caused by:\n((?: +\S.*\n?)+)")
 _REQUESTED = re.compile(r"The user requested (?P<constraint>\(constraint\) )?(?P<text>.+)")
 _UNMET = re.compile(r"(?P<package>\S+ \S+) has requirement (?P<needs>.+), but you have (?P<name>\S+) \S+")
 _MISSING = re.compile(r"No matching distribution found for (.+)")
+_HASHES = {
+    "--require-hashes mode": " without a hash; if one package has a hash, each needs `==` and a hash",
+    "DO NOT MATCH THE HASHES": ", but the file on the package index does not have the hash of that line",
+}
 _PLACE = re.compile(r"from line (\d+) of /context/([^)\n]+)")
 _MOST_SIDES = 4
 
@@ -71,6 +75,16 @@ class Requirements:
     def chosen(self) -> list[str]:
         """Return the packages whose version the user sets."""
         return sorted({line.name for line in self.lines if line.wanted} - {_LOCUST})
+
+    @property
+    def note(self) -> str:
+        """Return that pip checks no hashes; "" if it does, because a line has one."""
+        if any("--hash" in text for text in self.files.values()):
+            return ""
+        return (
+            f"note: {NAME} has no hashes, so pip accepts any file that the package index serves for a package → "
+            f"uv pip compile --generate-hashes (docs/production.md#versions)"
+        )
 
     def write(self, context: Path) -> str:
         """Write the files below a folder, with their relative places; return the path of the first one."""
@@ -197,6 +211,9 @@ def in_one_line(pip: Sequence[str], asked: Requirements, kit: Mapping[str, str])
         of_kit = f"; the kit's Locust uses {name} {kit[name]}" if name in kit else ""
         blind = "; the package index could not be reached" if "after connection broken by" in text else ""
         return f"{_who_asks(name, asked)}, but pip finds no such version{of_kit}{blind}"
+    for header, problem in _HASHES.items():
+        if listed := re.search(rf"{header}.*\n +(\S+)", text):
+            return f"{_who_asks(listed[1], asked)}{problem}"
     errors = [line.partition(" ")[2] for line in pip if line.lower().startswith(("error:", "×"))]
     if errors and (place := _PLACE.search(text)):
         return f"{place[2]} line {place[1]}: {errors[-1]}"

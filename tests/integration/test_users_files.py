@@ -150,13 +150,18 @@ def test_an_event_that_locust_removed_is_named_with_line_and_replacement(fresh_s
 
 
 def test_a_requirements_file_beside_the_locustfile_is_installed(mine: Stack, folder: Path) -> None:
-    (folder / "requirements.txt").write_text("tomlkit==0.13.2\n")
+    right = "7a974427f6e119197f670fbbbeae7bef749a6c14e793db934baefc1b5f03efde"
     (folder / "uses.py").write_text(
         "import tomlkit\nfrom locust import HttpUser, constant, task\n"
         "class Toml(HttpUser):\n    host = 'http://mock-target:8080'\n    wait_time = constant(0.2)\n"
         "    @task\n    def get(self):\n        self.client.get('/api/health', name=tomlkit.__version__)\n"
     )
-    mine.up("LOCUSTFILE=uses.py")
+    (folder / "requirements.txt").write_text(f"tomlkit==0.13.2 --hash=sha256:{'0' * 64}\n")
+    refused = mine.kit("up", "LOCUSTFILE=uses.py")
+    assert refused.returncode == 2
+    assert "requires tomlkit==0.13.2, but the file on the package index does not have the hash" in refused.stderr
+    (folder / "requirements.txt").write_text(f"tomlkit==0.13.2 --hash=sha256:{right}\n")
+    assert "has no hashes" not in mine.up("LOCUSTFILE=uses.py").stdout
     assert mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=2s").returncode == 0
     assert names(mine) == {"0.13.2"}
     image = mine.inspect("locust-worker")[0]["Config"]["Image"]

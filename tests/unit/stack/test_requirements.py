@@ -178,9 +178,52 @@ To fix this you could try to:
             "ERROR: Invalid requirement: 'foo bar'\n   ^ (from line 2 of /context/requirements.txt)",
             "requirements.txt line 2: Invalid requirement: 'foo bar'",
         ),
+        (
+            "six==1.16.0 --hash=sha256:aa\nhttpx==0.28.1",
+            (
+                "ERROR: Hashes are required in --require-hashes mode, but they are missing from some\n"
+                "    httpx==0.28.1 --hash=sha256:d9\n"
+            ),
+            (
+                "requirements.txt line 2 requires httpx==0.28.1 without a hash; if one package has a hash, "
+                "each needs `==` and a hash"
+            ),
+        ),
+        (
+            "six==1.16.0 --hash=sha256:aa\nhttpx",
+            (
+                "ERROR: In --require-hashes mode, all requirements must have their versions pinned\n"
+                "    httpx from https://x.example/httpx.whl (from -r /context/requirements.txt (line 2))"
+            ),
+            (
+                "requirements.txt line 2 requires httpx without a hash; if one package has a hash, "
+                "each needs `==` and a hash"
+            ),
+        ),
+        (
+            "six==1.16.0 --hash=sha256:aa",
+            (
+                "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated\n"
+                "    six==1.16.0 from https://x.example/six.whl (from -r /context/requirements.txt (line 1)):\n"
+                "        Expected sha256 aa\n             Got        bb\n"
+            ),
+            (
+                "requirements.txt line 1 requires six==1.16.0, but the file on the package index does not have the "
+                "hash of that line"
+            ),
+        ),
         ("pycairo", "  error: no cc\nERROR: Failed to build pycairo", "Failed to build pycairo"),
         ("six", "something else", ""),
     ],
 )
 def test_the_reason_of_pip_is_one_line(tmp_path: Path, text: str, printed: str, told: str) -> None:
     assert requirements.in_one_line(printed.splitlines(), asked(tmp_path, requirements=text), KIT) == told
+
+
+def test_a_file_without_hashes_is_noted_and_an_included_hash_counts(tmp_path: Path) -> None:
+    plain = asked(tmp_path, requirements="six==1.16.0\n").note
+    assert plain.startswith("note: requirements.txt has no hashes")
+    assert "\n" not in plain
+    hashed = "six==1.16.0 \\\n    --hash=sha256:aa\n"
+    assert asked(tmp_path, requirements=hashed).note == ""
+    assert asked(tmp_path, requirements="-r more.txt\n", more=hashed).note == ""
