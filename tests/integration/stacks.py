@@ -17,6 +17,17 @@ USERS_FILES = Path(__file__).parent / "users_files"
 SLOWER = float(os.environ.get("KIT_TEST_SLOWER", "4"))  # than the machine that the deadlines were chosen on
 DOCKER_SECONDS = float(os.environ.get("KIT_TEST_DOCKER_SECONDS", "120"))  # an emulated machine takes longer
 
+# Put beneath a locustfile: a run that lasts until Stack.end_shape().
+UNTIL_DONE = """
+from pathlib import Path
+
+from locust import LoadTestShape
+
+class UntilDone(LoadTestShape):
+    def tick(self):
+        return None if Path("/tmp/done").exists() else (20, 20)
+"""
+
 
 def docker(*arguments: str, check: bool = True) -> str:
     """What the docker command line prints; stripped."""
@@ -107,6 +118,10 @@ class Stack:
             run.kill()
             raise
         return run
+
+    def end_shape(self) -> None:
+        """End a run of UNTIL_DONE."""
+        docker("exec", *self.containers("locust-master"), "touch", "/tmp/done")  # noqa: S108  the container's own
 
     def web(self, path: str) -> Any:
         """JSON from the master's web API."""

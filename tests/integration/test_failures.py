@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stacks import SLOWER, Stack, docker, get_json, log_of, until
+from tests.integration.stacks import UNTIL_DONE, Stack, docker, get_json, log_of, until
 
 LOCUSTFILE = """
 from locust import FastHttpUser, HttpUser, constant, task
@@ -62,12 +62,13 @@ def shop(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder = tmp_path_factory.mktemp("locustfiles")
     folder.chmod(0o755)
     folder.parent.chmod(0o755)
-    (folder / "locustfile.py").write_text(LOCUSTFILE)
+    (folder / "locustfile.py").write_text(LOCUSTFILE + UNTIL_DONE)
     stack.settings |= {
         "LOCUSTFILES_DIR": str(folder),
         "WORKERS": str(WORKERS),
         "STOP_TIMEOUT": "5",
         "FAIL_RATIO": "100%",
+        "SHAPE": "none",
     }
     stack.settings |= {"LABELS": "env=staging", "PUSH_URL": "http://mock-target:8080/fast", "PUSH_KEY": KEY}
     stack.up()
@@ -218,11 +219,12 @@ def test_the_web_ui_has_the_tab_and_the_download(shop: Stack) -> None:
 def test_the_count_is_locusts_own_while_workers_come_go_and_are_killed(shop: Stack) -> None:
     # Locust's master forgets its workers at the end of a run, for as long as the stop time-out.
     until(lambda: shop.worker_count() == WORKERS, 30, "the workers to be back")
-    run = shop.start_run("USERS=40", "SPAWN_RATE=40", f"RUN_TIME={15 * SLOWER:.0f}s")
+    run = shop.start_run("SHAPE=UntilDone")
     until(lambda: shop.web("/stats/requests")["fail_ratio"] > 0, 30, "the first failures")
     assert shop.kit("scale", f"WORKERS={WORKERS + 1}").returncode == 0
     assert shop.kit("scale", f"WORKERS={WORKERS}").returncode == 0
     docker("kill", shop.containers("locust-worker")[0])
     assert shop.web("/stats/requests")["state"] == "running"
+    shop.end_shape()
     document = ended(shop, run)
     assert document["failures"] == json.loads(in_folder(shop, "end.json"))["failures"] > 0
