@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
+import subprocess
 from importlib import metadata
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from sidecar.stack.images import IMAGES
 from sidecar.stack.requirements import normal
@@ -80,3 +84,31 @@ def test_an_image_has_no_root_process_and_no_trace_of_its_build(key: str) -> Non
         for value in re.findall(r"https?://[^\s\"]+", file.read_text())
     ]
     assert [value for value in settings if value in history] == []
+
+
+@functools.cache
+def bill(key: str) -> str:
+    """Return an image's bill of materials, made by scripts/sbom."""
+    image = need_image(IMAGES[key].name)
+    done = subprocess.run([ROOT / "scripts/sbom", image], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return (ROOT / done.stdout.strip()).read_text()
+
+
+@pytest.mark.parametrize(
+    "key", [pytest.param(key, marks=() if key == "locust" else pytest.mark.long) for key in IMAGES]
+)
+def test_the_bill_of_materials_names_every_package_of_an_image(key: str) -> None:
+    components: list[dict[str, str]] = json.loads(bill(key))["components"]
+    python = {normal(part["name"]) for part in components if part.get("purl", "").startswith("pkg:pypi/")}
+    assert python == {normal(name) for name in inside(key).get("package", [])}
+    debian = {f"{part['name']} {part['version']}" for part in components if part.get("purl", "").startswith("pkg:deb/")}
+    query = ("-W", "-f", "${Package} ${Version}\\n")
+    listed = run_docker("run", "--rm", "--network", "none", "--entrypoint", "dpkg-query", IMAGES[key].name, *query)
+    assert set(listed.splitlines()) <= debian
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("key", IMAGES)
+def test_the_bill_of_materials_is_valid_cyclonedx(key: str) -> None:
+    assert not list(JsonStrictValidator(SchemaVersion.V1_7).validate_str(bill(key), all_errors=True) or [])

@@ -67,6 +67,16 @@ def test_every_package_of_the_kit_has_a_version_and_a_hash(file: Path) -> None:
     assert [line for line in packages if not re.match(r"[\w.\[\]-]+==\S+.* --hash=sha256:[0-9a-f]{64}", line)] == []
 
 
+@pytest.mark.parametrize("image", ["locust", "monitor", "mock-target"])
+def test_the_tests_use_the_versions_of_the_images(image: str) -> None:
+    """So scripts/audit checks one lock file for all of them."""
+    pins = [
+        set(re.findall(r"^([\w.-]+==[^\s;]+)", (ROOT / folder / "requirements.txt").read_text(), re.MULTILINE))
+        for folder in (f"docker/{image}", "tests")
+    ]
+    assert pins[0] <= pins[1]
+
+
 @pytest.mark.parametrize("file", ["docker/build/pip-venv", "scripts/setup.d/venv.sh", "scripts/docs.py"])
 def test_every_install_of_the_kit_checks_hashes(file: str) -> None:
     text = (ROOT / file).read_text().replace("\\\n", " ")
