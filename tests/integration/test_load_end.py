@@ -52,7 +52,7 @@ def test_names_without_end_are_judged_over_all_requests(shop: LoadEnd) -> None:
     shop.be(names=2500)
     code, report = shop.run("THRESHOLDS=fail_ratio<1% rps>1")
     assert (code, report["verdict"]) == (3, "FAIL")
-    assert any(text.startswith("fail_ratio<1%: 4") for text in report["reasons"])
+    assert any(text.startswith("fail_ratio 4") for text in report["reasons"])
     others = [row for row in report["endpoints"] if row["name"] == "(others)"]
     assert report["endpoints_left_out"] == sum(row["names"] for row in others) > 2500
     for figure in ("requests", "failures"):
@@ -135,4 +135,4 @@ def test_the_rate_of_requests_that_never_end_is_over_the_time_of_the_run(shop: L
     figures = report["figures"]
     assert figures["requests_per_second"] == pytest.approx(figures["requests"] / report["duration_seconds"], rel=0.02)
     assert figures["requests_per_second"] < 2
-    assert any(text.startswith("rps>5: 0.") for text in report["reasons"]) or report["verdict"] == "INVALID"
+    assert any(text.startswith("rps 0.") for text in report["reasons"]) or report["verdict"] == "INVALID"

@@ -105,5 +105,5 @@ def test_workers_that_joined_after_the_master_dealt_its_data_are_named(judged: J
     judged.stack.kit("scale", "WORKERS=2")
     assert report["verdict"] == "FAIL", report["reasons"]
     # Locust gives no users to a worker that joins while others are handed out.
-    text = r"[12] of [34] workers have made no request since they joined: IndexError in Buyer\.buy"
+    text = r"[12] of [34] workers made no request after they joined: IndexError in Buyer\.buy"
     assert re.fullmatch(text, report["reasons"][0]), report["reasons"]

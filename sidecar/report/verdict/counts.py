@@ -183,7 +183,7 @@ def idle_workers(record: RunRecord) -> str:
     if not idle or len(idle) == len(lines) or record.is_running:
         return ""
     count = max(len(lines), int(meter.get("workers") or 0))
-    return f"{len(idle)} of {count} workers have made no request since they joined: {idle[0]['error']}"
+    return f"{len(idle)} of {count} workers made no request after they joined: {idle[0]['error']}"
 
 
 def full_disks(record: RunRecord) -> Iterator[str]:

@@ -26,7 +26,7 @@ from sidecar.report.verdict.thresholds import Judged
 from sidecar.report.verdict.unanswered import Unanswered
 
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
-_JUDGED = ("actual", "samples", "samples_wanted", "is_known", "passed", "text")
+_JUDGED = ("actual", "samples", "samples_wanted", "is_known", "passed", "figure", "text")
 _TASK_ERRORS, _OUTAGE, _AFTER_THE_END = "task errors", "outage", "requests after the end"
 _ALWAYS_SAID = (_OUTAGE, _AFTER_THE_END)
 _HALF = 0.5

@@ -112,18 +112,25 @@ class Judged:
         return self.actual is not None and self.threshold.holds(self.actual)
 
     @property
-    def text(self) -> str:
-        """The threshold and the figure in one line."""
+    def figure(self) -> str:
+        """The figure, its unit, and what limits its meaning."""
         if self.unknown:
-            return f"{self.threshold.text}: {self.unknown}"
-        figure = "no such request" if self.actual is None else shown(self.threshold, self.actual)
+            return self.unknown
+        if self.actual is None:
+            return "no such request"
         few = (
             ""
-            if self.actual is None or self.is_known
+            if self.is_known
             else f" from {plural(self.samples, 'request')}; at least {self.samples_wanted} are needed"
         )
-        note = f", from {self.note}" if self.note else ""
-        return f"{self.threshold.text}: {figure}{few}{note}"
+        return shown(self.threshold, self.actual) + few + (f", from {self.note}" if self.note else "")
+
+    @property
+    def text(self) -> str:
+        """The figure and the threshold in one line."""
+        if self.unknown or self.actual is None:
+            return f"{self.threshold.text}: {self.figure}"
+        return f"{self.threshold.metric} {self.figure} (limit {self.threshold.text})"
 
 
 def shown(threshold: Threshold, value: float) -> str:

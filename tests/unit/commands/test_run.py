@@ -142,7 +142,7 @@ def test_a_threshold_that_does_not_hold_fails_with_its_own_code(
 ) -> None:
     master.on_swarm = running(figures("stopped", 40))
     assert start(master, tmp_path, say, "RUN_TIME=0", "THRESHOLDS=requests>=41 ?requests<1 requests{name=/none}<5") == 3
-    assert "requests>=41: 40" in out.getvalue().splitlines()
+    assert "requests 40 (limit requests>=41)" in out.getvalue().splitlines()
     assert out.getvalue().splitlines()[-1] == "FAIL (exit 3)"
     judged = report(tmp_path)["judged"]
     assert [(threshold["passed"], threshold["is_soft"]) for threshold in judged["thresholds"]] == [
@@ -162,7 +162,7 @@ def test_a_bad_and_broken_run_is_invalid_and_says_both(
         root.mkdir()
         assert start(master, root, say, "RUN_TIME=0", "THRESHOLDS=requests>41", f"ON_INVALID={word}") == code
         assert report(root)["verdict"] == "INVALID"
-        assert report(root)["reasons"] == ["1 worker went missing during the run", "requests>41: 40"]
+        assert report(root)["reasons"] == ["1 worker went missing during the run", "requests 40 (limit requests>41)"]
     assert out.getvalue().splitlines()[-1] == "INVALID (exit 3, ON_INVALID=warn)"
 
 

@@ -183,7 +183,8 @@ def test_a_threshold_over_a_part_of_the_time(text: str, figure: str, note: str, 
     record = ran(120, lambda second: 40 if second >= 110 else 0, fail_ratio="10%", thresholds=text)
     verdict = judge(record)
     assert verdict.exit_code == exit_code
-    assert verdict.thresholds[0].text == f"{''.join(text.split())}: {figure}, from {note}"
+    metric, limit = text.partition("{")[0], "".join(text.split())
+    assert verdict.thresholds[0].text == f"{metric} {figure}, from {note} (limit {limit})"
 
 
 def test_a_window_that_nobody_counted_makes_the_run_invalid() -> None:

@@ -155,7 +155,7 @@ def test_a_percentile_needs_so_many_samples_that_it_says_something() -> None:
     (few,) = check(parse("p99<1s"), ran(performance=performance(times(*[100.0] * 298))))
     (enough,) = check(parse("p99<1s"), ran(performance=performance(times(*[100.0] * 299))))
     assert (few.is_known, enough.is_known) == (False, True)
-    assert few.text == "p99<1s: 100 ms from 298 requests; at least 299 are needed"
+    assert few.text == "p99 100 ms from 298 requests; at least 299 are needed (limit p99<1s)"
 
 
 def test_the_documents_of_a_run_are_read_and_an_older_plugins_has_no_percentiles() -> None:

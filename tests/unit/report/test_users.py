@@ -236,7 +236,7 @@ def test_workers_without_a_request_are_said_first() -> None:
     }
     verdict = judge(ran({**BOUGHT, "by_worker": lines, "workers": 4}))
     assert verdict.word == "FAIL"
-    text = "2 of 4 workers have made no request since they joined: IndexError in Customer.login"
+    text = "2 of 4 workers made no request after they joined: IndexError in Customer.login"
     assert verdict.reasons[0] == text
 
 

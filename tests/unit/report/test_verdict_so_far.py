@@ -111,10 +111,10 @@ def test_consequences_stand_behind_their_cause_and_the_gravest_is_first() -> Non
     ("judge", "failures", "word", "reasons"),
     [
         ({"thresholds": "fail_ratio<20%", "fail_ratio_limit": None}, 5, "PASS", ()),
-        ({"thresholds": "fail_ratio<20%"}, 30, "FAIL", ("fail_ratio<20%: 30.00%",)),
+        ({"thresholds": "fail_ratio<20%"}, 30, "FAIL", ("fail_ratio 30.00% (limit fail_ratio<20%)",)),
         ({"fail_ratio": "10%"}, 5, "PASS", ()),
         ({"fail_ratio": "10%"}, 30, "FAIL", ("30.00% of the requests failed, the limit is 10.00%",)),
-        ({"thresholds": "max<800 rps>50 p95<5 avg{name=/a}<1"}, 0, "FAIL", ("max<800: 900 ms",)),
+        ({"thresholds": "max<800 rps>50 p95<5 avg{name=/a}<1"}, 0, "FAIL", ("max 900 ms (limit max<800)",)),
         ({"thresholds": "rps>50 requests>1000 p95<5 avg{name=/a}<1"}, 0, "PASS", ()),
     ],
 )
