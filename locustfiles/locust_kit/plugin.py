@@ -17,6 +17,7 @@ from locust_kit.failures import assertions, redirects
 from locust_kit.guard import guarded, reach_all
 from locust_kit.loaded_files import loaded_modules
 from locust_kit.master import MasterPart
+from locust_kit.shown import HiddenHosts, LogFilter
 from locust_kit.worker import WorkerPart
 
 logger = logging.getLogger("locust_kit")
@@ -34,6 +35,8 @@ def install(events: Events) -> None:
 def _on_init(environment: Environment, **_: Any) -> None:
     if environment.web_ui and environment.web_ui.app:
         guarded_page.install(environment.web_ui.app)
+        HiddenHosts(environment).install(environment.web_ui.app)
+    LogFilter().install(environment)
     loaded = loaded_modules()
     of_a_run = "test_start", "test_stopping", "test_stop", "spawning_complete", "report_to_master", "worker_report"
     reach_all(*(getattr(environment.events, name) for name in of_a_run))

@@ -17,9 +17,10 @@ from locust_kit.failures.capture import Capture
 from locust_kit.failures.mask import LONGEST
 from locust_kit.failures.settings import CaptureSettings, Cleaner
 from locust_kit.guard import WarnOnce, follow_resets, guarded, listen_first
-from locust_kit.locust_tables import WorkerErrors
+from locust_kit.locust_tables import MOST_ERRORS, WorkerErrors
 from locust_kit.meters.stopping import AFTER_THE_END
 from locust_kit.performance import MOST_ENDPOINTS, Performance, SlowLimits
+from locust_kit.shown import ShownExceptions
 from locust_kit.texts import OTHERS, safe
 
 logger = logging.getLogger("locust_kit")
@@ -33,10 +34,11 @@ class RequestCounters:
 
     def __init__(self) -> None:
         self._clean = Cleaner(os.environ, _REMEMBERED)
-        self._clean_names = Cleaner(os.environ, MOST_ENDPOINTS)
+        self._clean_shown = Cleaner(os.environ, 2 * MOST_ERRORS + 1)
+        self._names: dict[str, str] = {}  # as they came → without secrets
         self.cost = Cost()
         self._failures = Capture(CaptureSettings.of(os.environ), self._clean)
-        self._times = Performance(SlowLimits.of(os.environ), self._clean_names)
+        self._times = Performance(SlowLimits.of(os.environ))
         self._errors = WorkerErrors()
         self._locust: Environment | None = None  # its statistics count here
         self._warn_of_failures = WarnOnce("counting failures")
@@ -54,6 +56,7 @@ class RequestCounters:
             )
         listen_first(events.request, self.on_request)  # guarded itself
         listen_first(events.user_error, guarded(self.on_user_error))
+        ShownExceptions(environment, self._clean_shown).listen()
         listen_first(events.test_start, guarded(self._begin))
         follow_resets(environment, self.forget)
 
@@ -80,6 +83,8 @@ class RequestCounters:
             )
         else:
             length = response_length or 0
+        shown = self._names.get(name)
+        name = self._shown(name) if shown is None else shown
         has_failed = exception is not None and clean_request.is_failed(exception)
         text = self._text(request_type, name, exception) if has_failed else None
         if self._locust is not None:
@@ -104,11 +109,23 @@ class RequestCounters:
         if began:
             cost.took(began)
 
+    def _shown(self, name: str) -> str:
+        """Return a request's name without secrets, for Locust's statistics and the plugin's."""
+        try:
+            shown = self._clean_shown(name)
+        except Exception as error:  # noqa: BLE001  as above
+            self._warn_of_failures(error)
+            return OTHERS
+        if len(self._names) >= MOST_ENDPOINTS:
+            self._names.clear()
+        self._names[name] = shown
+        return shown
+
     def _text(self, request_type: str, name: str, exception: Any) -> str:
         """Return an error's name in Locust's table; `(others)` if that fails, because Locust must count it."""
         try:
             said = clean_request.clean_error(exception)
-            return self._errors.text(request_type, name, said, lambda: self._masked(exception))
+            return self._clean_shown(self._errors.text(request_type, name, said, lambda: self._masked(exception)))
         except Exception as error:  # noqa: BLE001  as above
             self._warn_of_failures(error)
             return OTHERS
@@ -134,7 +151,8 @@ class RequestCounters:
         self._errors.begin()
         secrets = secrets_of(environment)
         self._clean.know(secrets)
-        self._clean_names.know(secrets)
+        self._clean_shown.know(secrets)
+        self._names.clear()
 
     def forget(self, **_: Any) -> None:
         """Delete unreported counts when Locust resets its own statistics: at the start or a reset of a run."""

@@ -64,11 +64,13 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 class Pair:
     """A master and its worker. `served` are the states of the page's figures with their requests, as they came."""
 
+    options: tuple[str, ...] = ()
+
     def __init__(self, folder: Path, host: str, scenario: str) -> None:
         self.folder, self.web, self.port = folder, free_port(), str(free_port())
         (folder / "shop.py").write_text(scenario)
         options = ["--master", "--master-bind-port", self.port, "--web-port", str(self.web), "-H", host]
-        self.master = self._locust("master", *options)
+        self.master = self._locust("master", *options, *self.options)
         self.worker = self._locust("worker", "--worker", "--master-port", self.port)
 
     def _locust(self, name: str, *options: str) -> subprocess.Popen[bytes]:
