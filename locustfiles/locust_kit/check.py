@@ -15,6 +15,7 @@ from locust.argument_parser import get_parser
 
 from locust_kit import SCHEMA_VERSION
 from locust_kit.syntax_rules import look
+from locust_kit.target_guard import guard_process
 from locust_kit.user_code import Loaded, Problem, load, needs_host
 
 _OPTIONS = "locust.conf, pyproject.toml or .env"
@@ -82,6 +83,7 @@ def _without_opentelemetry() -> Problem | None:
 def main() -> int:
     """Print the answer on standard output; send the output of the user's code to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
+        guard_process(os.environ)
         loaded = load(os.environ["LOCUST_LOCUSTFILE"])
         if not loaded.problems and (problem := refused_options()):
             loaded.problems.append(problem)

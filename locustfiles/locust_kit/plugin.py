@@ -12,9 +12,9 @@ from locust.env import Environment
 from locust.event import Events
 from locust.runners import MasterRunner, WorkerRunner
 
-from locust_kit import connections, guarded_page, messages, shared_tls
+from locust_kit import connections, guarded_page, messages, shared_tls, target_guard
 from locust_kit.failures import assertions, redirects
-from locust_kit.guard import guarded, reach_all
+from locust_kit.guard import guarded, listen_first, reach_all
 from locust_kit.loaded_files import loaded_modules
 from locust_kit.master import MasterPart
 from locust_kit.shown import HiddenHosts, LogFilter
@@ -29,6 +29,7 @@ def install(events: Events) -> None:
         messages.install()
     except AttributeError as error:  # another Locust version than expected
         logger.warning("locust-kit: messages between master and workers are not checked: %s", error)
+    listen_first(events.init, target_guard.begin)  # the test's own listeners may send requests
     events.init.add_listener(guarded(_on_init))
 
 

@@ -38,6 +38,7 @@ from locust_kit.clean_request import clean, clean_error, is_failed, take_over
 from locust_kit.failures.settings import Cleaner
 from locust_kit.guard import listen_first
 from locust_kit.patches import Patches
+from locust_kit.target_guard import guard_process
 from locust_kit.texts import attribute, plural, safe
 from locust_kit.time_limit import TookTooLongError, end_process_after, place, within
 from locust_kit.user_code import Loaded, load, needs_host
@@ -292,6 +293,7 @@ def main() -> int:
     Return 0 if at least one request was made and no request failed, 2 if a class has no host, else 1.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this process without a traceback
+    guard_process(os.environ)
     stats = RequestStats()
     printer, made = Printer(stats), list[Loaded]()
     if not printer.run("loading", lambda: made.append(load(os.environ["LOCUST_LOCUSTFILE"])), is_users=False):

@@ -13,6 +13,8 @@ from sidecar.commands.arguments import Argument, Texts
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.units import plural
 from sidecar.settings import Settings, parse
+from sidecar.settings.model import REMEMBERED
+from sidecar.stack import target
 
 _SHAPE_SETTINGS = ("USERS", "SPAWN_RATE", "RUN_TIME")
 NO_SHAPE = "none"
@@ -165,6 +167,8 @@ def make(settings: Settings, about: MasterInfo, decided_host: str) -> RunPlan:
 
     """
     texts = _asked(settings, about)
+    if not settings.attach:
+        _refuse_others(settings, about, decided_host)
     shape, classes = _shape(settings, about), _classes(settings, about)
     sends_load = not shape or about.shapes.get(shape, False)
     for name in _SHAPE_SETTINGS:
@@ -296,6 +300,20 @@ def _host(settings: Settings, about: MasterInfo, decided_host: str) -> str:
         return known
     hosts = {host for name, host in about.user_classes if not settings.classes or name in settings.classes}
     return hosts.pop() if len(hosts) == 1 else ""
+
+
+def _refuse_others(settings: Settings, about: MasterInfo, decided_host: str) -> None:
+    """Refuse a run whose target, or one of its classes' own hosts, is not in ALLOWED_TARGETS."""
+    given = f"HOST, {settings.source('HOST')}"
+    known = (
+        (settings.host, given),
+        (decided_host, f"HOST, {REMEMBERED}"),
+        (about.own_host, "the master's own options"),
+    )
+    own = [
+        (host, f"class {name}") for name, host in about.user_classes if not settings.classes or name in settings.classes
+    ]
+    target.refuse_others(settings, next(([pair] for pair in known if pair[0]), own))
 
 
 def hosts_overwritten(plan: RunPlan, about: MasterInfo) -> bool:

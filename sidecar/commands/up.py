@@ -293,14 +293,19 @@ def decide_target(settings: Settings, checked: check.Checked) -> target.Target:
         user_class for user_class in checked.user_classes if not settings.classes or user_class.name in settings.classes
     ]
     option = locust_options.last(settings.unasked, "host")
-    return target.decide(
+    source = option.source if option else ".env"
+    decided = target.decide(
         settings.host,
         mock=settings.mock,
         user_env=workspace.locust_env(settings),
         classes=taking_part,
         web_port=settings.web_port,
-        source=option.source if option else ".env",
+        source=source,
     )
+    given = f"HOST, {settings.source('HOST')}" if settings.host else source
+    own = ((user_class.host or "", f"class {user_class.name}") for user_class in taking_part)
+    target.refuse_others(settings, [(decided.host, given)] if decided.host else own)
+    return decided
 
 
 def memory_note(settings: Settings, total: int) -> str:

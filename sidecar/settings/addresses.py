@@ -8,6 +8,7 @@ import socket
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
+from sidecar.common.allowed_targets import AllowedTargets
 from sidecar.settings.parse import VISIBLE, matching, names
 
 LOCUST_PORT = 5557
@@ -147,6 +148,13 @@ def host_names(raw: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[a-z0-9_.-]{1,253}", name) for name in hosts):
         raise ValueError("host names without scheme and port, such as locust.shop.example")
     return hosts
+
+
+def allowed_targets(raw: str) -> tuple[str, ...]:
+    """Return the entries of ALLOWED_TARGETS, separated by commas or spaces; each once."""
+    entries = names(raw)
+    AllowedTargets(entries)
+    return entries
 
 
 def own_address(raw: str) -> str:

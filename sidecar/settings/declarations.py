@@ -74,6 +74,14 @@ class StackSettings(Section):
         "URL of the target. It replaces the host of every User class.",
         in_environment=False,
     )
+    allowed_targets: tuple[str, ...] = setting(
+        "ALLOWED_TARGETS=",
+        Kind("hosts, patterns and networks", addresses.allowed_targets),
+        "Hosts that the test may load, such as staging.example,*.test.example:8443,10.1.0.0/16. `up`, `run`, `try`, "
+        "Locust's page and the workers refuse every other host. Empty: all hosts. The mock target is always allowed.",
+        "Under 1 µs for each request. List databases and other services that the test connects to, too.",
+        to=LOCUST,
+    )
     mock: bool = setting(
         "MOCK=0",
         SWITCH,

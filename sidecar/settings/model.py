@@ -74,6 +74,11 @@ class Settings(
         entry = self.given.get(name)
         return entry is not None and entry.source in (COMMAND_LINE, MAKE_COMMAND_LINE, ENVIRONMENT)
 
+    def source(self, name: str) -> str:
+        """Return where a value comes from, such as `.env line 3`; without an entry, the last `up` decided it."""
+        entry = self.given.get(name)
+        return entry.source if entry else REMEMBERED
+
     @property
     def project_word(self) -> str:
         """Return the PROJECT=name that a make command needs to find this stack."""

@@ -70,6 +70,7 @@ def fingerprint(settings: Settings, image_id: str, user_env: Mapping[str, str]) 
         settings.locustfile,
         settings.locustfiles_dir,
         settings.otel,
+        settings.allowed_targets,
         sorted(user_env.items()),
         sorted(settings.passthrough.items()),
         limits(settings),
@@ -158,6 +159,7 @@ def limits(settings: Settings) -> list[str]:
 def _ask(settings: Settings, image: str, user_env: Mapping[str, str], networks: Sequence[str]) -> dict[str, Any]:
     name = f"{settings.project}-check-{os.getpid()}"
     own = {"LOCUSTFILE": settings.locustfile, "KIT_ARTIFACTS": settings.artifacts, "KIT_OTEL": settings.otel}
+    own["KIT_ALLOWED_TARGETS"] = ",".join(settings.allowed_targets)
     with _env_file({**settings.passthrough, **user_env, **own}) as env_flags:
         try:
             done = docker(

@@ -6,13 +6,14 @@ of them the call is refused, because Locust would fail each request with an empt
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from sidecar.common.allowed_targets import AllowedTargets
 from sidecar.common.errors import LocustfileError, SettingError
 from sidecar.common.redaction import Redactor
-from sidecar.settings import addresses
+from sidecar.settings import Settings, addresses
 from sidecar.stack.check import UserClass
 from sidecar.stack.compose import MOCK_HOST
 
@@ -69,6 +70,26 @@ def decide(
     if env_host:
         return Target(env_host, f"{Redactor().text(env_host)} ({source})", is_mock(env_host))
     return _from_classes(classes, web_port)
+
+
+def refuse_others(settings: Settings, targets: Iterable[tuple[str, str]]) -> None:
+    """Refuse targets that ALLOWED_TARGETS does not contain. `targets` are pairs of a URL and its source.
+
+    Raises:
+        SettingError: one of them is not allowed. The message names it, its source, and what is allowed.
+
+    """
+    if not settings.allowed_targets:
+        return
+    allowed = AllowedTargets(settings.allowed_targets)
+    for url, source in targets:
+        if other := allowed.refused(url):
+            raise SettingError(
+                f"the target {other} is not in ALLOWED_TARGETS",
+                where=source,
+                wanted=f"one of {', '.join(settings.allowed_targets)}",
+                fix=f"make up HOST=<one of these>; or add it to ALLOWED_TARGETS ({settings.source('ALLOWED_TARGETS')})",
+            )
 
 
 def is_mock(url: str) -> bool:

@@ -17,6 +17,7 @@ class FailureClass(StrEnum):
     GENERATOR = "generator"  # the load machine's own limits; never the target's fault, and no basis for a verdict
     REDIRECT_LOOP = "redirect_loop"
     REDIRECT_REFUSED = "redirect_refused"
+    TARGET_NOT_ALLOWED = "target_not_allowed"  # refused by ALLOWED_TARGETS before anything was sent
     INCOMPLETE_RESPONSE = "incomplete_response"
     CLIENT_ERROR = "client_error"
     SERVER_ERROR = "server_error"
@@ -49,6 +50,10 @@ ADVICE: dict[FailureClass, str] = {
     ),
     FailureClass.REDIRECT_REFUSED: (
         "The target redirects to an address that no HTTP client follows: ftp:, javascript:, or an invalid address."
+    ),
+    FailureClass.TARGET_NOT_ALLOWED: (
+        "The host is not in ALLOWED_TARGETS, so nothing was sent. Correct the address, or what redirects to it. To "
+        "allow the host, add it to ALLOWED_TARGETS, then `make up`."
     ),
     FailureClass.INCOMPLETE_RESPONSE: "The answer ended before its announced length: a crash, or a proxy's time-out.",
     FailureClass.CLIENT_ERROR: (

@@ -24,6 +24,7 @@ from locust.contrib.fasthttp import LocustBadStatusCode
 from locust.exception import CatchResponseError, ResponseError
 
 from locust_kit.failures.classes import FailureClass
+from locust_kit.target_guard import TargetNotAllowedError
 
 _CLIENT_ERRORS, _SERVER_ERRORS, _STATUS_END = 400, 500, 600
 _MOST_CAUSES = 16
@@ -160,6 +161,8 @@ def _stands_alone(exception: BaseException) -> bool:
 
 
 def _of_chain(chain: list[BaseException], status: int) -> Classification:
+    if any(isinstance(link, TargetNotAllowedError) for link in chain):
+        return Classification(FailureClass.TARGET_NOT_ALLOWED, "")
     group = next((link for link in chain if isinstance(link, BaseExceptionGroup)), None)
     if group is not None:
         kinds = {_of_chain(list(_causes(member)), status) for member in group.exceptions}

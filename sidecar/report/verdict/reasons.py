@@ -50,6 +50,7 @@ def reasons(record: RunRecord, limits: GeneratorLimits) -> tuple[InvalidReason, 
         ({Unknown.WORKERS}, () if explained else _missing(record)),
         ({Unknown.SECONDS, Unknown.CONTAINERS}, _never_came(record, limits.sustained)),
         (set[Unknown](), unreported(record)),
+        ({Unknown.CLASSES}, _not_sent(record)),
         ({Unknown.CLASSES}, _own_limits(record)),
         ({Unknown.SECONDS}, _busy(record, limits)),
         ({Unknown.CONTAINERS}, _throttled(record, limits)),
@@ -171,6 +172,16 @@ def _running(record: RunRecord) -> Callable[[datetime], int] | None:
         return sum(1 for since, until in spans if (since == begun or since + _GRACE <= moment) and moment <= until)
 
     return at
+
+
+def _not_sent(record: RunRecord) -> Iterator[InvalidReason]:
+    count = int((record.groups.get("classes") or {}).get("target_not_allowed") or 0)
+    if count:
+        groups = [group for group in objects(record.groups.get("groups")) if group.get("class") == "target_not_allowed"]
+        example = f" ({groups[0].get('message')})" if groups else ""
+        text = f"{plural(count, 'request')} to a host outside ALLOWED_TARGETS did not leave the workers{example}"
+        first = next((moment.at for moment in record.moments if moment.classes.get("target_not_allowed")), None)
+        yield InvalidReason("target_not_allowed", text, first)
 
 
 def _own_limits(record: RunRecord) -> Iterator[InvalidReason]:

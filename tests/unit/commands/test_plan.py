@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -32,6 +33,27 @@ def master(
 def test_a_run_asks_for_users_rate_time_and_host() -> None:
     what = plan.make(settings("USERS=5", "RATE=2.5", "TIME=2m"), master(page(A="http://a")), "")
     assert what.form() == [("host", "http://a"), ("user_count", "5"), ("spawn_rate", "2.5"), ("run_time", "120")]
+
+
+@pytest.mark.parametrize(
+    ("words", "up_host", "own_host", "seen"),
+    [
+        (("HOST=http://other.example",), "http://ok.example", "", r"other\.example:80 .* \(HOST, command line\)"),
+        ((), "http://other.example", "http://ok.example", r"other\.example:80 .* \(HOST, the last `up`\)"),
+        ((), "", "http://other.example", r"other\.example:80 .* \(the master's own options\)"),
+        ((), "", "", r"b\.example:80 .* \(class B\)"),
+        (("CLASSES=A",), "", "", ""),
+        (("HOST=http://ok.example",), "http://other.example", "", ""),
+        (("ATTACH=1",), "http://other.example", "", ""),
+    ],
+)
+def test_a_run_against_a_host_that_is_not_allowed_is_refused(
+    words: tuple[str, ...], up_host: str, own_host: str, seen: str
+) -> None:
+    about = master(page(A="http://ok.example", B="http://b.example"), status={"settings": {"host": own_host}})
+    given = settings("ALLOWED_TARGETS=ok.example", *words)
+    with pytest.raises(SettingError, match=seen) if seen else nullcontext():
+        plan.make(given, about, up_host)
 
 
 def test_a_run_without_end_sends_no_time() -> None:

@@ -43,6 +43,7 @@ NEEDED = {
     "master_restart": {Unknown.END},
     "worker_lost": {Unknown.WORKERS},
     "workers_missing": {Unknown.SECONDS, Unknown.CONTAINERS},
+    "target_not_allowed": {Unknown.CLASSES},
     "generator_limits": {Unknown.CLASSES},
     "generator_cpu": {Unknown.SECONDS},
     "throttled": {Unknown.CONTAINERS},

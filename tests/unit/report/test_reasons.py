@@ -50,6 +50,7 @@ def test_nothing_broke() -> None:
         ),  # 2 containers
         (clean(moments=altered(0, 8, workers=3, workers_expected=4, worker_hosts=2)), []),  # it came late
         (clean(groups={"classes": {"generator": 7}}), ["generator_limits"]),
+        (clean(groups={"classes": {"target_not_allowed": 1}}), ["target_not_allowed"]),
         (clean(moments=altered(20, 31, cpu_percent=95.0)), ["generator_cpu"]),
         (clean(moments=altered(20, 28, cpu_percent=95.0)), []),
         (clean(moments=altered(20, 61, cpu_percent=89.0)), []),

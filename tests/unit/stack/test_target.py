@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sidecar.common.errors import LocustfileError, SettingError
+from sidecar.settings import load
 from sidecar.stack.check import UserClass
-from sidecar.stack.target import Target, decide
+from sidecar.stack.target import Target, decide, refuse_others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,3 +103,22 @@ def test_a_client_of_another_protocol_may_have_any_host_or_none() -> None:
     assert target("", UserClass("Queue", None, http=False)).host == ""
     with pytest.raises(LocustfileError):
         target("", UserClass("Grpc", "tcp://127.0.0.1:50051", http=False))
+
+
+def test_a_target_outside_the_list_is_refused_with_its_source_and_the_list(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MOCK=0\nALLOWED_TARGETS=*.test.example, 10.0.0.0/8\n")
+    settings = load([], {}, tmp_path)
+    with pytest.raises(SettingError) as refused:
+        refuse_others(settings, [("http://a.test.example", "class A"), ("https://ann:pw@Shop.example/x", "class B")])
+    assert refused.value.line() == (
+        "the target shop.example:443 is not in ALLOWED_TARGETS (class B); expected: one of *.test.example, 10.0.0.0/8 "
+        "→ make up HOST=<one of these>; or add it to ALLOWED_TARGETS (.env line 2)"
+    )
+    refuse_others(settings, [("http://mock-target:8080", "HOST"), ("http://10.9.8.7", "HOST"), ("", "class C")])
+    refuse_others(load([], {}, Path("/nowhere")), [("http://anywhere.example", "HOST")])
+
+
+def test_a_bad_entry_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ALLOWED_TARGETS=a.example,http://b.example\n")
+    with pytest.raises(SettingError, match=r"\(\.env line 1\); expected: host names, .*; but not http://b\.example$"):
+        load([], {}, tmp_path)

@@ -1,0 +1,1 @@
+../../locustfiles/locust_kit/allowed_targets.py
