@@ -142,7 +142,8 @@ def _more(unshown: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, An
     rate = sum(float(row["requests_per_second"]) for row in rows)
     names = len(unshown) + sum(int(row.get("names") or 0) for row in others)
     figures = {"requests": requests, "failures": failures, "requests_per_second": rate}
-    yield _cells(f"… and {f'{names:,} ' if names else ''}more names", {**figures, "fail_ratio": failures / requests})
+    more = plural(names, "more name", ",") if names else "more names"
+    yield _cells(f"… and {more}", {**figures, "fail_ratio": failures / requests})
 
 
 def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -165,7 +166,7 @@ def failure_lines(document: Mapping[str, Any], width: int) -> list[str]:
     lines = [f"{row['count']} × {row['request']} ({row['share']:.1%}): {row['text']}" for row in rows[:_MOST_ERRORS]]
     if (more := len(rows) - len(lines) + int(document.get("failure_groups_left_out") or 0)) > 0:
         shown = sum(row["share"] for row in rows[:_MOST_ERRORS])
-        lines.append(f"… and {more:,} more groups; the groups above have {shown:.1%} of the failures")
+        lines.append(f"… and {plural(more, 'more group', ',')}; the groups above have {shown:.1%} of the failures")
     return [_cut(line, width).rstrip() for line in lines]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from sidecar.common import strict_json
-from sidecar.common.units import MIB, whole_milliseconds
+from sidecar.common.units import MIB, plural, whole_milliseconds
 from sidecar.model import run_arguments
 from sidecar.report.document import failure_rows
 
@@ -41,6 +41,7 @@ def template(name: str, finalize: Callable[[object], object] | None = None, *, i
     )
     environment.filters |= {
         "fmt": format,
+        "plural": plural,
         "arguments": run_arguments.line,
         "clock": lambda moment: str(moment)[11:19],
         "whole_milliseconds": whole_milliseconds,

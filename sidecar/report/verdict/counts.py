@@ -128,7 +128,8 @@ class TaskErrors:
             else:
                 yield f"{group.count} × {group.text}"
         if len(self.groups) > _MOST_NAMED:
-            yield f"... and {len(self.groups) - _MOST_NAMED} more kinds of errors in the users' code"
+            more = plural(len(self.groups) - _MOST_NAMED, "more kind")
+            yield f"... and {more} of errors in the users' code"
 
 
 def task_errors(record: RunRecord) -> TaskErrors:

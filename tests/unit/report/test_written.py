@@ -96,7 +96,7 @@ def test_it_stays_below_60_kib_whatever_happened(verdict: str) -> None:
 def test_of_many_names_the_busiest_are_shown_and_the_others_counted() -> None:
     rows = [{**document()["endpoints"][0], "name": f"/{number}", "requests": number} for number in range(40)]
     text = templates.markdown(document(endpoints=rows))
-    assert "10 more names are in report.json." in text
+    assert "report.json has 10 more names." in text
     assert ("GET /39 |" in text, "GET /9 |" in text) == (True, False)
 
 
