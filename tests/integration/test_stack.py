@@ -62,14 +62,15 @@ def test_workers_have_the_limits_and_names_of_the_design(stack: Stack) -> None:
 def test_no_process_of_the_stack_is_root(stack: Stack) -> None:
     users = {
         load["Config"]["Labels"]["com.docker.compose.service"]: docker(
-            "exec", load["Id"], "sh", "-c", "awk '/^(Uid|CapEff):/ {print $2}' /proc/1/status"
+            "exec", load["Id"], "sh", "-c", "awk '/^(Uid|CapBnd|NoNewPrivs):/ {print $2}' /proc/1/status"
         ).split()
         for load in json.loads(docker("inspect", *stack.containers()))
     }
     assert set(users) == {"locust-master", "locust-worker", "monitor", "docker-proxy", "mock-target"}
-    for service, (uid, capabilities) in users.items():
+    for service, (uid, most_capabilities, no_new_privileges) in users.items():
         assert uid != "0", service
-        assert int(capabilities, 16) == 0, service
+        assert int(most_capabilities, 16) == 0, service
+        assert no_new_privileges == "1", service
 
 
 def test_ports_are_published_on_loopback_alone(stack: Stack) -> None:

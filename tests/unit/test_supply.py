@@ -12,6 +12,7 @@ import yaml
 from tests.paths import ROOT
 
 OURS = "locust-kit/"  # images that this machine builds
+CONTEXT = "kit-build"  # a folder that a build gets under this name
 DIGEST = re.compile(r"[\w./:-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 
 
@@ -23,8 +24,8 @@ def tracked(*patterns: str) -> list[Path]:
 def pulled(dockerfile: str) -> list[str]:
     """Return the images that a Dockerfile pulls by itself."""
     defaults = dict(re.findall(r"^ARG (\w+)=(\S*)", dockerfile, re.MULTILINE))
-    stages = set(re.findall(r"^FROM .* AS (\S+)", dockerfile, re.MULTILINE))
-    named = re.findall(r"^(?:FROM|COPY --from=|# *syntax=)(?:--platform=\S+ )?\s*(\S+)", dockerfile, re.MULTILINE)
+    stages = {CONTEXT, *re.findall(r"^FROM .* AS (\S+)", dockerfile, re.MULTILINE)}
+    named = re.findall(r"(?:^FROM(?: --\S+)* |^# *syntax=|\bfrom=)([^,\s]+)", dockerfile, re.MULTILINE)
     images = (re.sub(r"\$\{(\w+)\}", lambda match: defaults.get(match[1], ""), name) for name in named)
     return [image for image in images if image and image not in stages and not image.startswith(OURS)]
 
@@ -37,7 +38,13 @@ def test_a_dockerfile_pulls_nothing_without_a_digest() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["FROM debian:trixie-slim", "ARG A=debian:13\nFROM ${A} AS x", "COPY --from=alpine / /"]
+    "line",
+    [
+        "FROM debian:trixie-slim",
+        "ARG A=debian:13\nFROM ${A} AS x",
+        "COPY --from=alpine / /",
+        "RUN --mount=type=bind,from=alpine,target=/a true",
+    ],
 )
 def test_a_pull_by_tag_is_seen(line: str) -> None:
     assert pulled(f"ARG BASE\nFROM ${{BASE}} AS own\n{line}\nFROM own") != []
