@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from sidecar.common.errors import EngineError
+from sidecar.common.units import plural
 from sidecar.engine.container_reader import Engine
 from sidecar.engine.stats import figures, restarted
 from sidecar.model.observation import Inspected, Listed, Stats, StatsReading
@@ -172,7 +173,7 @@ def _figures(memory: _Memory, now: StatsReading) -> Stats:
 def _sentence(failures: Sequence[EngineError], of_what: str) -> list[str]:
     if not failures:
         return []
-    return [f"the {of_what} of {len(failures)} containers could not be read: {failures[0].what}"]
+    return [f"the {of_what} of {plural(len(failures), 'container')} could not be read: {failures[0].what}"]
 
 
 class UnreadableCounters:

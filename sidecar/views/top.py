@@ -195,7 +195,11 @@ def host(figures: Host | None, width: int) -> Iterator[Line]:
 def nodes(members: Sequence[Node], width: int) -> Iterator[Line]:
     """Draw the machines of a cluster: how many answer, then each one, problems first; on at most two lines."""
     silent = [node for node in members if not node.answers]
-    count = f"{len(members)} nodes" if not silent else f"{len(members) - len(silent)} of {len(members)} nodes answer"
+    count = (
+        units.plural(len(members), "node")
+        if not silent
+        else f"{len(members) - len(silent)} of {len(members)} nodes answer"
+    )
     parts = [line(TextSpan(count, WARN if silent else "")), *map(_node, sorted(members, key=_worst_first))]
     rows: list[list[Line]] = [[]]
     used = 0
