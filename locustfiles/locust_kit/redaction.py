@@ -22,6 +22,7 @@ RULES_FILE = Path(__file__).resolve().with_suffix(".json")
 LEAST_WITH_TAIL = 16  # length of a token whose end may stay readable
 LONGEST_TAIL = 4
 _REMEMBERED = 2048  # names: most of them repeat
+_LONGEST_PATH = 300  # as in "loc": ["body", "password"]
 _REACH = 4096  # characters around a name that are searched for its value
 SHORTEST_KNOWN = 5  # a shorter value would match parts of many words
 
@@ -50,9 +51,10 @@ _CUT_OFF = re.compile(  # a body is cut at some length, perhaps within a secret
     r"(?P<value>(?:(?!(?(escaped)(?<!\\))(?P=open))(?:\\.|[^\\]))*+\\?)\Z",
     re.DOTALL,
 )
-_FIELD = re.compile(r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)\s*:\s*(?=b?\\{0,31}[\"'\[{\w])")
+_FIELD = re.compile(r"(?P<quote>\\{0,31}[\"'])(?P<name>[^\"'\\]{1,64})(?P=quote)\s*:\s*(?=b?\\{0,31}[\"'\[{(\w])")
 _STRING = re.compile(r"b?(?P<quote>\\{0,31}[\"'])(?P<text>[^\"'\\]{1,64})(?P=quote)")
-_MARK = re.compile(r"\\*[\"']|[\[\]{}]")
+_MARK = re.compile(r"\\*[\"']|[\[\]{}()]")
+_OPEN, _CLOSE = "[{(", "]})"
 _BARE = re.compile(r"[^\s\"',}\]\\]*")
 _ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2}|[\w.~+*!()'/$,;:@^\-])++")
 _ENCODED_MARK = re.compile(r"%(?:25){0,4}(?:22|27|3[aAdD]|40|5[bB]|7[bB])")
@@ -72,11 +74,14 @@ _PART = re.compile(  # of a multipart form
 )
 _NAMED = re.compile(
     r"(?<![\w.%\-\[\]])(?P<name>[\w.%\-\[\]]++)"
-    r"(?P<gap>[ \t]{0,4}(?::(?=[ \t])|:?={1,3}>?(?!=))[ \t]*+(?=[^\r\n])|[ \t]{1,4}->[ \t]{1,4}|[ \t]{0,4}:(?![:/\s]))"
+    r"(?P<gap>(?:\*\*?)?[ \t]{0,4}(?::(?=[ \t])|:?={1,3}>?(?!=))[ \t]*+(?=[^\r\n])"
+    r"|[ \t]{1,4}->[ \t]{1,4}|[ \t]{0,4}:(?![:/\s]))"
 )
-_UNQUOTED = r"(?:(?!/>|</)[^\s&;,'\")}\]]|[&;,](?=[^\s\"'(\[{<)\]}])(?![\w.%\-\[\]$@]{1,64}[ \t]?[=:])|['})\]](?=\w))*+"
+_UNQUOTED = (
+    r"(?:(?!/>|</)[^\s&;,'\"`)}\]]|[&;,](?=[^\s\"'(\[{<)\]}])(?![\w.%\-\[\]$@]{1,64}[ \t]?[=:])|['`})\]](?=\w))*+"
+)
 _VALUE = re.compile(
-    r"(?:[bBuUrRfF]{1,2}|[A-Za-z_.]{1,32}\()?(?P<open>\\{0,31}[\"'])(?![\s,)}\]:])(?:(?!(?P=open)).)*+(?P=open)?"
+    r"[(\[{](?=[\s]?[bBuU]?[\"'])[^()\[\]{}\r\n]{0,500}[)\]}]|(?:[bBuUrRfF]{1,2}|[A-Za-z_.]{1,32}\()?(?P<open>\\{0,31}[\"'])(?![\s,)}\]:])(?:(?!(?P=open)).)*+(?P=open)?"
     r"|(?i:(?:basic|bearer|token|digest|negotiate|apikey)[ \t+]+)?" + _UNQUOTED,
     re.DOTALL,
 )
@@ -106,13 +111,13 @@ _PATH = re.compile(  # of a URL, as in /reset-password/...
 _SIMPLE = re.compile(r"(?:[\w~.\-]{0,11}+[/?&=,+!])*+[\w~.\-]{0,11}")  # most names of requests: too short for a token
 _KEY = re.compile(r"([\w.\-]+)=")
 _PROSE_VALUE = (  # "the password hunter2 is wrong": a word that is quoted or contains a digit
-    r"(?P<gap>(?:\s++(?:is|was|of|value|provided|given|used|received))*+(?:\s*+[:=])?+\s++\\*+)"
+    r"(?P<gap>[\"']?(?:\s++(?:is|was|of|with|value|provided|given|used|received))*+(?:\s*+[:=])?+\s++\\*+)"
     r"(?P<value>\"[^\s\"]{1,200}\"|'[^\s']{1,200}'|`[^\s`]{1,200}`"
-    r"|(?=[^\s\d]*\d)[^\s,;\"'`<>(){}&\[\]]{3,}[\w=+/])"
+    r"|(?=[^\s\d,;\"'`<>(){}&\[\]]*\d)[^\s,;\"'`<>(){}&\[\]]{3,}[\w=+/])"
 )
 _TAIL = re.compile(r"[A-Za-z0-9_\-+/=.]+")
 _LEAST_DIGITS = 7  # of a secret under a plural name
-_CONSTANT = re.compile(r"null|None|nil|undefined|[Tt]rue|[Ff]alse")
+_CONSTANT = re.compile(r"\W*|null|None|nil|undefined|[Tt]rue|[Ff]alse")
 _SHORT = ("password", "passwd", "pass", "pwd", "pw", "pin", "otp", "code")  # their values may be a few digits
 _CHOSEN_BY_PEOPLE = ("pass", "pwd", "pin", "cookie", "session")  # no character of these is shown
 _WORD = re.compile(r"[^a-z0-9]+")
@@ -235,8 +240,8 @@ class Redactor:
             return self.by.mask
 
     def _cleaned(self, text: str, decoded: int = 0) -> str:
-        if decoded < _DECODED and "&" in text and _ENTITY.search(text):  # HTML
-            plain = _ENTITY.sub(lambda match: unescape(match[0]), text)
+        plain = _unescaped(text) if decoded < _DECODED else text
+        if plain != text:
             cleaned = self._cleaned(plain, decoded + 1)
             return text if cleaned == plain else cleaned
         return self._by_form(self._by_value(text, decoded))
@@ -245,10 +250,6 @@ class Redactor:
         """Mask known values, tokens of a known shape, encoded parts of URLs, and the user of a URL."""
         if self._known is not None:
             text = self._known.sub(self.by.mask, text)
-        if "\\" in text:  # JSON may escape any letter, which hides the name of a field
-            text = _ESCAPED.sub(_letter, text)
-        if not text.isascii():
-            text = _INVISIBLE.sub("", text)
         text = self.by.before.sub(rf"\g<head>{self.by.mask}", self.by.private_key.sub(self.by.mask, text))
         if _LONG.search(text) and _TOKEN_LIKE.search(text):
             text = self.by.token.sub(self._token, text)
@@ -298,13 +299,14 @@ class Redactor:
                 if match.start() >= seen_until:
                     first, seen_until = _object_around(text, match.start(), match["quote"])
                     hidden += self._values_within(text, first, seen_until, match["quote"])
-            elif text[at] in "[{" and self.by.is_secret(match["name"]):
+            elif text[at] in _OPEN and self.by.is_secret(match["name"]):
                 hidden.append((at, _closed(text, at, match["quote"])))
         return _without(text, sorted(hidden), self.by.mask)
 
     def _names_a_secret(self, text: str, at: int) -> bool:
-        string = _STRING.match(text, at)
-        return string is not None and self.by.is_secret(string["text"])
+        end = max(text.find("]", at, at + _LONGEST_PATH), at) if text[at] == "[" else at
+        strings = _STRING.finditer(text, at, end) if end > at else filter(None, [_STRING.match(text, at)])
+        return any(self.by.is_secret(string["text"]) for string in strings)
 
     def _values_within(self, text: str, first: int, last: int, quoted: str) -> list[tuple[int, int]]:
         """Return the spans of values in an object that names a secret, each with its quotes, if any."""
@@ -395,7 +397,7 @@ class Redactor:
             if head.start() < done or not self.by.is_secret(name):
                 continue
             plain = _plain(name)
-            line = gap.strip() == ":" and (gap[-1] != ":" or plain.endswith(("cookie", "authorization")))
+            line = gap.strip(" \t*") == ":" and (gap[-1] != ":" or plain.endswith(("cookie", "authorization")))
             value = (_LINE if line else _VALUE).match(text, head.end())
             if (
                 not value
@@ -444,6 +446,15 @@ def without_user_info(text: str) -> str:
     return _USER_INFO.sub(lambda match: f"{match['scheme'] or ''}{rules().mask}@", text)
 
 
+def _unescaped(text: str) -> str:
+    """Return the text without escapes of HTML and of letters, and without invisible characters: they hide names."""
+    if "&" in text:
+        text = _ENTITY.sub(lambda match: unescape(match[0]), text)
+    if "\\" in text:
+        text = _ESCAPED.sub(_letter, text)
+    return text if text.isascii() else _INVISIBLE.sub("", text)
+
+
 def _is_known(name: str, value: str) -> bool:
     """Return whether a value is no secret, whatever the name: a constant, or a count such as `tokens=256`."""
     is_count = value.isdigit() and len(value) < _LEAST_DIGITS and _plain(name).endswith(("tokens", "sessions", "keys"))
@@ -468,9 +479,9 @@ def _closed(text: str, at: int, quoted: str, end: int | None = None) -> int:
     end = len(text) if end is None else min(end, len(text))
     for mark in _MARK.finditer(text, at, end):
         symbol = mark[0]
-        if symbol in "{[" or symbol in "}]":
+        if symbol in _OPEN or symbol in _CLOSE:
             if not within:
-                depth += 1 if symbol in "{[" else -1
+                depth += 1 if symbol in _OPEN else -1
                 if not depth:
                     return mark.end()
         elif within:
@@ -482,7 +493,7 @@ def _closed(text: str, at: int, quoted: str, end: int | None = None) -> int:
 
 def _end_of_value(text: str, at: int, quoted: str) -> int:
     """Return the end of a value: an object or list, a string, or a bare word."""
-    if text[at] in "[{":
+    if text[at] in _OPEN:
         return _closed(text, at, quoted)
     start = at + (text[at] == "b")
     opened = _MARK.match(text, start)
@@ -512,7 +523,7 @@ def _without(text: str, spans: Sequence[tuple[int, int]], mask: str) -> str:
         if start < done:
             continue
         mark = _MARK.match(text, start)
-        around = mark[0] if mark and mark[0] not in ("{", "[") else ""
+        around = mark[0] if mark and mark[0] not in _OPEN else ""
         pieces += [text[done:start], around, mask, around]
         done = end
     return "".join([*pieces, text[done:]])
