@@ -161,7 +161,7 @@ def _lines(path: Path, asked_at: str, files: dict[Path, str], folder: Path) -> I
 
 def _requirement(line: str, place: str) -> Requirement | None:
     editable = _EDITABLE.match(line)
-    text = _USER_INFO.sub("//***@", _OPTIONS.sub("", line[editable.end() :] if editable else line))
+    text = _USER_INFO.sub("//***@", _OPTIONS.sub("", line[editable.end() :] if editable else line).rstrip())
     if "://" not in text and (editable or text.startswith(".") or text.endswith(_ARCHIVE)):
         raise LocustfileError(
             f"{text} is a local file, which the image build does not see",

@@ -201,7 +201,7 @@ To fix this you could try to:
             ),
         ),
         (
-            "six==1.16.0 --hash=sha256:aa",
+            "six==1.16.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:ab",
             (
                 "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated\n"
                 "    six==1.16.0 from https://x.example/six.whl (from -r /context/requirements.txt (line 1)):\n"
