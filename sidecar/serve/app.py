@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from sidecar.client.documents import Recording, without_evidence
 from sidecar.common.web_guard import WebGuard
@@ -178,6 +179,22 @@ def page_with_kinds(html: str) -> str:
     return html.replace(_KINDS_PLACE.format("{}"), _KINDS_PLACE.format(json.dumps(kinds, separators=(",", ":"))))
 
 
+class _Stream(StreamingResponse):
+    """A stream that is in `streams` from its admission, before anything is awaited, until its reader has left."""
+
+    def __init__(self, parts: AsyncIterator[bytes], streams: set[Response]) -> None:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(parts, media_type="text/event-stream", headers=headers)
+        self._streams = streams
+        streams.add(self)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.remove(self)
+
+
 @dataclass
 class _Present:
     """The routes that need only the board."""
@@ -188,25 +205,16 @@ class _Present:
     recording: Callable[[], Recording]
     write_metrics: Metrics | None
     _written: Written = field(default_factory=Written)
-    _streams: int = 0
+    _streams: set[Response] = field(default_factory=set)
 
     async def snapshot(self, _: Request) -> Response:
         document = self.board.json()
         return problem(UNAVAILABLE, _NOT_YET) if document is None else json_answer(document)
 
     async def stream(self, _: Request) -> Response:
-        if self._streams >= MOST_STREAMS:
+        if len(self._streams) >= MOST_STREAMS:
             return problem(UNAVAILABLE, f"{MOST_STREAMS} streams are open already; close some, or use /api/snapshot")
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(self._counted(), media_type="text/event-stream", headers=headers)
-
-    async def _counted(self) -> AsyncIterator[bytes]:
-        self._streams += 1
-        try:
-            async for part in events(self.board, self.stopping, self._written):
-                yield part
-        finally:
-            self._streams -= 1
+        return _Stream(events(self.board, self.stopping, self._written), self._streams)
 
     async def healthz(self, _: Request) -> Response:
         passed = self.board.passed()

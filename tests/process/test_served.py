@@ -7,16 +7,19 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from fcntl import ioctl
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +27,7 @@ from typing import Any, TypeVar
 import pytest
 
 from sidecar.client.reader import MonitorError, SidecarReader, first_snapshot
+from sidecar.serve.app import MOST_STREAMS
 from tests.fakes.pretend_engine import PretendEngine
 from tests.paths import ROOT
 from tests.ports import free_port
@@ -225,6 +229,33 @@ def test_a_stream_gives_the_whole_state_at_once_and_then_each_new_one(sidecar: S
         first, second, third = next(stream), next(stream), next(stream)
     assert first["containers"]
     assert len({first["at"], second["at"], third["at"]}) == 3  # a machine's clock may be set back meanwhile
+
+
+def test_a_thousand_readers_at_once_get_64_streams_and_healthz_answers(engine: PretendEngine) -> None:
+    own = Sidecar(engine, free_port())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    request = f"GET /api/stream HTTP/1.1\r\nHost: 127.0.0.1:{own.port}\r\n\r\n".encode()
+    with ExitStack() as readers:
+        sockets = [readers.enter_context(socket.create_connection(("127.0.0.1", own.port), 20)) for _ in range(1000)]
+        for reader in sockets:
+            reader.sendall(request)
+        answers = Counter(reader.recv(len("HTTP/1.1 200")) for reader in sockets)
+        assert answers == {b"HTTP/1.1 200": MOST_STREAMS, b"HTTP/1.1 503": 1000 - MOST_STREAMS}
+        assert own.get("/healthz")[0] == 200
+        assert own.get("/api/snapshot")[0] == 200
+        for silent in range(100):  # they ask for nothing, or for half of it
+            readers.enter_context(socket.create_connection(("127.0.0.1", own.port), 20)).sendall(request[: silent % 9])
+        assert own.get("/healthz")[0] == 200
+
+    def is_free() -> bool | None:
+        with closing(http.client.HTTPConnection("127.0.0.1", own.port, timeout=20)) as connection:
+            connection.request("GET", "/api/stream")
+            return connection.getresponse().status == 200 or None
+
+    until(is_free, "a place after the readers left")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert own.stop()[0] == 0
 
 
 @pytest.mark.parametrize(
