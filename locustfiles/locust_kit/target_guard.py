@@ -38,6 +38,7 @@ logger = logging.getLogger("locust_kit")
 
 VARIABLE = "KIT_ALLOWED_TARGETS"
 REFUSED_EXIT_CODE = 2
+_PROBE = "locust-kit.invalid"  # no such host: trial sessions of shared_tls.py and connections.py, which send nothing
 _OWN_URLS = (
     *("KIT_PROXY", "KIT_OTEL", "KIT_PUSH_URL"),
     *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
@@ -126,7 +127,7 @@ def guard_process(environ: Mapping[str, str], master: str = "") -> AllowedTarget
         return None
     urls = (*(environ.get(name, "") for name in _OWN_URLS), master)
     try:
-        allowed = AllowedTargets([*entries, *filter(None, map(_place, urls))])
+        allowed = AllowedTargets([*entries, _PROBE, *filter(None, map(_place, urls))])
     except ValueError as error:
         logger.error("locust-kit: %s is not valid, so no target is allowed; expected: %s", VARIABLE, error)  # noqa: TRY400
         allowed = AllowedTargets(())

@@ -88,7 +88,8 @@ def refuse_others(settings: Settings, targets: Iterable[tuple[str, str]]) -> Non
                 f"the target {other} is not in ALLOWED_TARGETS",
                 where=source,
                 wanted=f"one of {', '.join(settings.allowed_targets)}",
-                fix=f"make up HOST=<one of these>; or add it to ALLOWED_TARGETS ({settings.source('ALLOWED_TARGETS')})",
+                fix=f"set HOST to one of these; or add it to ALLOWED_TARGETS ({settings.source('ALLOWED_TARGETS')}), "
+                "then make up",
             )
 
 

@@ -4,6 +4,8 @@ import json
 import shutil
 import signal
 import subprocess
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import PREFIX
-from tests.integration.stacks import USERS_FILES, Stack, docker, until
+from tests.integration.stacks import USERS_FILES, Stack, docker, log_of, until
 
 SHOP = USERS_FILES / "shop"
 
@@ -76,10 +78,31 @@ def test_a_package_with_relative_imports_is_one_locustfile(mine: Stack) -> None:
     assert names(mine) == {"look", "read"}
 
 
-def test_classes_and_tags_choose(mine: Stack) -> None:
-    mine.up("LOCUSTFILE=shop", "CLASSES=Looker")
-    assert mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s").returncode == 0
+def refuses_other_targets(stack: Stack) -> None:
+    """Try to load other hosts on a stack with ALLOWED_TARGETS=staging.example: by `run`, `try` and Locust's page."""
+    before = stack.newest_run()
+    seen = (
+        "the target other.invalid:80 is not in ALLOWED_TARGETS (HOST, command line); expected: one of staging.example"
+    )
+    for verb in ("run", "try"):
+        list_of_try = ("LOCUSTFILE=shop", "ALLOWED_TARGETS=staging.example") if verb == "try" else ()
+        refused = stack.kit(verb, "HOST=http://ann:pw@other.invalid", *list_of_try)
+        assert (refused.returncode, refused.stderr.count(f"kit {verb}: {seen} → set HOST")) == (2, 1), refused.stderr
+    form = urllib.parse.urlencode({"user_count": 1, "spawn_rate": 1, "host": "http://mock-target@locust-master:8089"})
+    page = f"http://127.0.0.1:{stack.web_port}/swarm"
+    with urllib.request.urlopen(page, form.encode(), timeout=30) as answer:
+        document = json.load(answer)
+    assert not document["success"]
+    assert "the host of the run is locust-master:8089, which is not in ALLOWED_TARGETS" in document["message"]
+    assert stack.newest_run() == before
+    assert "keeps Locust's default" not in log_of(stack.containers("locust-worker")[0])
+
+
+def test_classes_and_tags_choose_and_only_allowed_targets_are_loaded(mine: Stack) -> None:
+    mine.up("LOCUSTFILE=shop", "CLASSES=Looker", "ALLOWED_TARGETS=staging.example")
+    assert mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s").returncode == 0  # the mock target needs no entry
     assert names(mine) == {"look"}
+    refuses_other_targets(mine)
     mine.up("LOCUSTFILE=locustfile.py,shop", "CLASSES=Buyer,Reader", "TAGS=read")
     done = mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s")
     assert "read" in names(mine), done.stdout + done.stderr

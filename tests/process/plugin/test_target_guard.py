@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -132,7 +132,7 @@ def targets() -> Iterator[tuple[Target, Target]]:
 
 
 def run(
-    folder: Path, python: str, targets: tuple[Target, Target], allowed: str, host: str = ""
+    folder: Path, python: str, targets: tuple[Target, Target], allowed: str, host: str = "", proxy: str = ""
 ) -> subprocess.CompletedProcess[str]:
     (folder / "users.py").write_text(USERS)
     place, other = (str(target.server_port) for target in targets)
@@ -162,6 +162,7 @@ def run(
             "PLACE": place,
             "OTHER": other,
             "KIT_ALLOWED_TARGETS": allowed,
+            "KIT_PROXY": proxy,
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -199,6 +200,7 @@ def test_nothing_reaches_another_host(tmp_path: Path, python: str, targets: tupl
         "requests": "RequestNotAllowedError",
         **dict.fromkeys(["socket", "datagram", "lookup", "name", "old lookup"], "TargetNotAllowedError"),
     }
+    assert "keeps Locust's default" not in done.stdout  # the trials of the plugin's own changes
     assert "RAISED" not in done.stdout, done.stdout  # Locust counts them as failed requests
     (run_id,) = record.ids(tmp_path / "runs")
     found = record.read(tmp_path / "runs", run_id, datetime.now(UTC))
@@ -209,6 +211,16 @@ def test_nothing_reaches_another_host(tmp_path: Path, python: str, targets: tupl
     verdict = judge(replace(found, watched_until=found.until))
     assert (verdict.word, next(reason.kind for reason in verdict.broken)) == ("INVALID", "target_not_allowed")
     assert f"refused localhost:{other.server_port}: it is not in ALLOWED_TARGETS" in done.stdout
+
+
+def test_behind_a_proxy_the_host_of_the_request_counts(tmp_path: Path, targets: tuple[Target, Target]) -> None:
+    proxy = targets[0]
+    host = "http://allowed.invalid"
+    done = run(tmp_path, sys.executable, targets, "allowed.invalid:80", host, f"http://127.0.0.1:{proxy.server_port}")
+    assert {f"{host}/page", f"{host}:80/page"} <= {*proxy.paths}, done.stdout  # each client's way to write it
+    hosts = {urlsplit(path).hostname for path in proxy.paths}
+    assert hosts <= {"allowed.invalid", "127.0.0.1", None}  # the proxy's own address is allowed
+    assert targets[1].paths == []
 
 
 def test_without_the_setting_the_same_test_reaches_it(tmp_path: Path, targets: tuple[Target, Target]) -> None:

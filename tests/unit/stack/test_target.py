@@ -112,7 +112,7 @@ def test_a_target_outside_the_list_is_refused_with_its_source_and_the_list(tmp_p
         refuse_others(settings, [("http://a.test.example", "class A"), ("https://ann:pw@Shop.example/x", "class B")])
     assert refused.value.line() == (
         "the target shop.example:443 is not in ALLOWED_TARGETS (class B); expected: one of *.test.example, 10.0.0.0/8 "
-        "→ make up HOST=<one of these>; or add it to ALLOWED_TARGETS (.env line 2)"
+        "→ set HOST to one of these; or add it to ALLOWED_TARGETS (.env line 2), then make up"
     )
     refuse_others(settings, [("http://mock-target:8080", "HOST"), ("http://10.9.8.7", "HOST"), ("", "class C")])
     refuse_others(load([], {}, Path("/nowhere")), [("http://anywhere.example", "HOST")])
