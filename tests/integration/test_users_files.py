@@ -52,7 +52,7 @@ def names(stack: Stack) -> set[str]:
 
 def test_siblings_data_files_and_the_env_file_beside_the_locustfile_are_there(mine: Stack, network: str) -> None:
     mine.up(f"TARGET_NETWORK={network}")
-    assert mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=3s").returncode == 0
+    assert mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=6s").returncode == 0
     assert names(mine) == {"health of corner"}
 
 
@@ -74,7 +74,7 @@ def test_a_container_in_the_targets_network_reaches_the_workers_alone(mine: Stac
 
 def test_a_package_with_relative_imports_is_one_locustfile(mine: Stack) -> None:
     mine.up("LOCUSTFILE=shop")
-    assert mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s").returncode == 0
+    assert mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=6s").returncode == 0
     assert names(mine) == {"look", "read"}
 
 
@@ -100,11 +100,11 @@ def refuses_other_targets(stack: Stack) -> None:
 
 def test_classes_and_tags_choose_and_only_allowed_targets_are_loaded(mine: Stack) -> None:
     mine.up("LOCUSTFILE=shop", "CLASSES=Looker", "ALLOWED_TARGETS=staging.example")
-    assert mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s").returncode == 0  # the mock target needs no entry
+    assert mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=6s").returncode == 0  # the mock target needs no entry
     assert names(mine) == {"look"}
     refuses_other_targets(mine)
     mine.up("LOCUSTFILE=locustfile.py,shop", "CLASSES=Buyer,Reader", "TAGS=read")
-    done = mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s")
+    done = mine.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=6s")
     assert "read" in names(mine), done.stdout + done.stderr
     assert "look" not in names(mine)
 
@@ -151,7 +151,7 @@ def test_a_locustfile_may_write_beside_itself_and_the_users_folder_stays_clean(s
     folder = tmp_path / "seedlike"
     shutil.copytree(USERS_FILES / "seedlike", folder)
     stack.up(f"LOCUSTFILES_DIR={folder}", "LOCUSTFILE=failure_csv.py", "WORKERS=1")
-    done = stack.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=3s", f"LOCUSTFILES_DIR={folder}")
+    done = stack.kit("run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=6s", f"LOCUSTFILES_DIR={folder}")
     assert done.returncode == 1, done.stdout + done.stderr
     (worker,) = stack.containers("locust-worker")
     rows = docker("exec", worker, "cat", "/home/locust/run/failure_analysis.csv").splitlines()
@@ -185,7 +185,7 @@ def test_a_requirements_file_beside_the_locustfile_is_installed(mine: Stack, fol
     assert "requires tomlkit==0.13.2, but the file on the package index does not have the hash" in refused.stderr
     (folder / "requirements.txt").write_text(f"tomlkit==0.13.2 --hash=sha256:{right}\n")
     assert "has no hashes" not in mine.up("LOCUSTFILE=uses.py").stdout
-    assert mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=2s").returncode == 0
+    assert mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=6s").returncode == 0
     assert names(mine) == {"0.13.2"}
     image = mine.inspect("locust-worker")[0]["Config"]["Image"]
     mine.kit("down")
@@ -199,7 +199,7 @@ def test_a_file_that_asks_while_it_is_imported_runs_behind_its_own_login(mine: S
     tmp_path.chmod(0o755)
     where = f"LOCUSTFILES_DIR={tmp_path / 'guarded'}"
     mine.up(where)
-    done = mine.kit("run", where, "USERS=1", "RUN_TIME=2s")
+    done = mine.kit("run", where, "USERS=1", "RUN_TIME=6s")
     assert "asks for a login" in done.stderr, done.stdout + done.stderr
     assert "LOCUST_WEB_USERNAME" in done.stderr.partition("→")[2]
     refused = mine.kit("run", where, "USERS=1", "LOCUST_WEB_USERNAME=ann", "LOCUST_WEB_PASSWORD=open")
@@ -254,7 +254,7 @@ def test_a_try_that_is_ended_from_outside_leaves_no_container(fresh_stack: Stack
 
 def test_the_snapshot_of_a_run_on_the_volume_has_an_end_marker(mine: Stack) -> None:
     mine.up()
-    mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=1s")
+    mine.kit("run", "USERS=1", "SPAWN_RATE=1", "RUN_TIME=6s")
     run_id = mine.web("/locust-kit/status")["run"]["run_id"]
     (master,) = mine.containers("locust-master")
     end = json.loads(docker("exec", master, "cat", f"/var/lib/locust-kit/runs/{run_id}/end.json"))
