@@ -13,9 +13,10 @@ from sidecar.cli.verbs import VERBS
 from sidecar.client.reader import MonitorError, SidecarReader, UnknownError, first_snapshot
 from sidecar.common import strict_json, units
 from sidecar.common.errors import SettingError, StackError
-from sidecar.common.text import aligned, clean
+from sidecar.common.text import aligned
 from sidecar.common.times import format_time, parse_time
 from sidecar.common.units import mebibytes
+from sidecar.common.visible_text import harmless
 from sidecar.model import document
 from sidecar.model.incident import NOTE_WANTED, EvidenceItem, Incident, note_line
 from sidecar.model.incident_kinds import KINDS, text_for_project
@@ -89,7 +90,7 @@ def _print_all(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> N
         print(f"no incidents{since}")
     for span in incident_list.blind:
         if span.until is None:
-            print(f"no data since {_local(span.since)}: {clean(span.text)}")
+            print(f"no data since {_local(span.since)}: {harmless(span.text)}")
 
 
 def _print_one(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> None:
@@ -103,7 +104,7 @@ def _print_one(reader: SidecarReader, wanted: _IncidentsCall, project: str) -> N
 def line(incident: Incident, project: str) -> str:
     """Return one incident as one line, as the stack of a project sees it."""
     goes_on = "" if incident.until else " (ongoing)"
-    what = f"{KINDS[incident.kind].label}  {clean(text_for_project(incident, project))}{goes_on}"
+    what = f"{KINDS[incident.kind].label}  {harmless(text_for_project(incident, project))}{goes_on}"
     return f"{_local(incident.at)}  {incident.id}  {incident.severity:<5}  {what}"
 
 
@@ -112,7 +113,7 @@ def detail(incident: Incident, project: str) -> Iterator[str]:
     yield line(incident, project)
     for name, value in _facts(incident):
         if value:
-            yield f"  {name:<10} {value}"
+            yield f"  {name:<10} {harmless(value)}"
     for piece in incident.evidence:
         yield from _evidence(piece)
 
@@ -124,12 +125,12 @@ def _facts(incident: Incident) -> Iterator[tuple[str, str]]:
     yield "reason", _reason(incident)
     yield "count", ("about " if incident.estimated else "") + str(incident.count) if incident.count != 1 else ""
     yield "memory", _memory(incident)
-    yield "workers", ", ".join(map(clean, incident.workers))
+    yield "workers", ", ".join(incident.workers)
     yield "users lost", str(incident.users_lost) if incident.users_lost else ""
     yield "run", incident.run_id or ""
     yield "cause", incident.cause or ""
-    yield "note", clean(incident.note or "")
-    yield "your note", clean(incident.person_note or "")
+    yield "note", incident.note or ""
+    yield "your note", incident.person_note or ""
 
 
 def _reason(incident: Incident) -> str:
@@ -148,12 +149,12 @@ def _memory(incident: Incident) -> str:
 
 def _evidence(piece: EvidenceItem) -> Iterator[str]:
     at = f"{_local(piece.at)}  " if piece.at else ""
-    yield f"  {piece.what:<10} {at}{clean(piece.text)}"
+    yield f"  {piece.what:<10} {at}{harmless(piece.text)}"
     for sample in piece.samples:
         working_set, usage = mebibytes(sample.working_set_bytes), mebibytes(sample.usage_bytes)
         yield f"    {_local(sample.at)}  working set {working_set}, usage {usage}"
     for text in piece.lines:
-        yield f"    | {clean(text)}"
+        yield f"    | {harmless(text)}"
 
 
 def _local(moment: datetime | None) -> str:
@@ -220,7 +221,7 @@ def snapshot(settings: Settings, _environ: Mapping[str, str], _console: Console,
     reader = deployment.reader(settings, _PATIENCE_SECONDS)
     first_snapshot(reader, settings.project)  # for its errors: no stack, or another one
     written = reader.document().decode()  # as it came, with fields that this command may be too old to know
-    print(strict_json.dumps(json.loads(written), indent=2, ensure_ascii=False) if sys.stdout.isatty() else written)
+    print(strict_json.dumps(json.loads(written), indent=2) if sys.stdout.isatty() else written)
 
 
 def health(settings: Settings, _environ: Mapping[str, str], _console: Console, flags: Flags) -> int:

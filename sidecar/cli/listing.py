@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sidecar.common import strict_json
 from sidecar.common.errors import SettingError, StackError
 from sidecar.common.text import aligned
+from sidecar.common.visible_text import harmless
 from sidecar.engine.docker_engine import ListedContainer, connect
 from sidecar.model.snapshot import MASTER, WORKER
 from sidecar.stack import as_decided, workspace
@@ -45,7 +46,7 @@ def ps(settings: Settings, environ: Mapping[str, str], _console: Console, flags:
     cells = [(container.name, container.service, container.status, _ports(container)) for container in containers]
     print("\n".join(aligned([_CONTAINER_COLUMNS, *cells])))
     for difference in as_decided.differences(engine, containers, settings):
-        print(f"made by another command: {difference.text} → make up{settings.project_word}")
+        print(f"made by another command: {harmless(difference.text)} → make up{settings.project_word}")
     if not any(container.state in _ALIVE and container.service in (MASTER, WORKER) for container in containers):
         raise StackError(f"the stack {settings.project!r} is not running", fix=f"make up{settings.project_word}")
 
@@ -74,8 +75,6 @@ def logs(settings: Settings, environ: Mapping[str, str], _console: Console) -> i
     follow = ["--follow"] if settings.follow else []
     # Without --timestamps: Locust's lines bring their own time.
     command = ["--profile", "mock", "logs", "--tail", str(tail), *follow, *([service] if service else [])]
-    if sys.stdout.isatty():
-        return compose.attach(*command)
     return compose.print_plain("--ansi", "never", *command, out=sys.stdout)  # Compose erases lines even so
 
 
@@ -85,7 +84,7 @@ def report(settings: Settings, environ: Mapping[str, str], console: Console, fla
 
     if not flags["--json"]:
         return run_report.report(settings, environ, console)
-    print(strict_json.dumps(run_report.document(settings, environ), ensure_ascii=False))
+    print(strict_json.dumps(run_report.document(settings, environ)))
     return 0
 
 

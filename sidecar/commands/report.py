@@ -16,6 +16,7 @@ from sidecar.common import strict_json
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError, StackError
 from sidecar.common.times import parse_time
+from sidecar.common.visible_text import visible
 from sidecar.report.verdict.judge import last_line
 from sidecar.settings import Settings
 from sidecar.stack import deployment, limits
@@ -215,7 +216,7 @@ def report(settings: Settings, environ: Mapping[str, str], console: Console) -> 
     except OSError as error:
         raise KitError(f"the report cannot be written: {error.strerror or error}", where=str(folder)) from None
     for line in _lines(made):
-        console.line(line)
+        console.line(visible(line))
     console.line(f"report: {folder}")
     word, code = str(made["verdict"]), int(made["exit_code"])
     console.line(f"{word} so far" if made["state"] == "going" else last_line(word, code))

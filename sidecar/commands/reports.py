@@ -14,6 +14,7 @@ from sidecar.common import atomic, strict_json
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError
 from sidecar.common.text import aligned
+from sidecar.common.visible_text import visible
 from sidecar.model.run_record import Unknown
 from sidecar.settings import Settings
 
@@ -70,7 +71,7 @@ class ReportRow:
             f"{100 * float(figures.get('fail_ratio') or 0):.2f}%",
             "–" if p95 is None else f"{p95} ms",
             f"{float(figures.get('requests_per_second') or 0):.1f}",
-            self.target,
+            visible(self.target),
         )
 
 

@@ -27,6 +27,7 @@ from sidecar.common.errors import KitError, StackError
 from sidecar.common.redaction import Redactor
 from sidecar.common.units import plural
 from sidecar.common.version import KIT_VERSION
+from sidecar.common.visible_text import visible
 from sidecar.locust_api.client import LocustApi
 from sidecar.locust_api.connection import MasterError
 from sidecar.model import run_arguments
@@ -336,5 +337,5 @@ def _show_verdict(done: FinishedRun, document: Mapping[str, Any], console: Conso
     short = "" if done.plan.shape_class else summary.users_taken_along(done.seen, done.plan.users)
     warnings = [f"warning: {warning}" for warning in document["warnings"]]
     for line in [*warnings, *([short] if short else []), *document["reasons"]]:
-        console.line(line)
+        console.line(visible(line))
     console.line(last_line(str(document["verdict"]), int(document["exit_code"])))

@@ -10,6 +10,7 @@ from typing import Any
 from sidecar.commands.follow import RunObserved, total
 from sidecar.common.console import Console
 from sidecar.common.units import elapsed, plural, whole_milliseconds
+from sidecar.common.visible_text import visible
 from sidecar.report.document import failure_rows
 
 _MOST_ENDPOINTS = 30
@@ -120,7 +121,7 @@ def table(document: Mapping[str, Any], width: int) -> list[str]:
     after = (document.get("after_the_end") or {}).get("endpoints") or []
     cells = [
         _HEADER,
-        *(_cells(f"{row['method'] or ''} {row['name']}".strip(), row) for row in ranked[:_MOST_ENDPOINTS]),
+        *(_cells(f"{row['method'] or ''} {row['name']}".strip(" "), row) for row in ranked[:_MOST_ENDPOINTS]),
         *_more(ranked[_MOST_ENDPOINTS:], [row for row in document["endpoints"] if row["name"] == OTHERS]),
         _cells("all", document["figures"]),
         *(_cells(f"after the end: {row['method'] or ''} {row['name']}", row) for row in after[:_MOST_AFTER]),
@@ -148,7 +149,7 @@ def _more(unshown: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, An
 
 def _cells(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        name,
+        visible(name),
         str(row["requests"]),
         f"{row['failures']} ({row['fail_ratio']:.1%})" if row["failures"] else "0",
         *(whole_milliseconds(row.get(f"{name}_ms")) for name in ("median", "p95", "p99", "max")),
@@ -167,7 +168,7 @@ def failure_lines(document: Mapping[str, Any], width: int) -> list[str]:
     if (more := len(rows) - len(lines) + int(document.get("failure_groups_left_out") or 0)) > 0:
         shown = sum(row["share"] for row in rows[:_MOST_ERRORS])
         lines.append(f"… and {plural(more, 'more group', ',')}; the groups above have {shown:.1%} of the failures")
-    return [_cut(line, width).rstrip() for line in lines]
+    return [_cut(visible(line), width).rstrip() for line in lines]
 
 
 def _cut(text: str, width: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 
 from sidecar.commands import up
@@ -48,7 +49,7 @@ def try_once(settings: Settings, environ: Mapping[str, str], console: Console) -
             _build(builder, "mock-target")
             compose.run("up", "--detach", "--no-build", "--no-recreate", "--wait", "mock-target")
         flags = ("--rm", "--no-deps", "--no-TTY", "--name", name, "--label", "io.locust-kit.role=try")
-        return compose.attach("run", *flags, "locust-worker", "try")
+        return compose.print_plain("--ansi", "never", "run", *flags, "locust-worker", "try", out=sys.stdout)
 
 
 def _build(builder: ImageBuilder, key: str) -> None:

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from sidecar.common.visible_text import harmless
+
 _NAME_WIDTH = 12
 
 
@@ -50,7 +52,7 @@ class Console:
         began = self.clock()
         step = ConsoleStep()
         if self.is_terminal:
-            self.write(f"  {name:<{_NAME_WIDTH}} {doing} …")
+            self.write(harmless(f"  {name:<{_NAME_WIDTH}} {doing} …"))
         try:
             yield step
         except BaseException:
@@ -65,13 +67,13 @@ class Console:
         self.line(f"  {text}")
 
     def line(self, text: str = "") -> None:
-        """Print one line as it is."""
-        self.write(f"{text}\n")
+        """Print one line, with control characters as escapes."""
+        self.write(f"{harmless(text)}\n")
 
     def rewrite(self, text: str = "") -> None:
         """Replace the line under the cursor; print nothing without a terminal."""
         if self.is_terminal:
-            self.write(f"\r\x1b[K{text}")
+            self.write(f"\r\x1b[K{harmless(text)}")
 
     def write(self, text: str) -> None:
         """Write at once. After a failed write, discard all further output."""

@@ -18,6 +18,7 @@ One error is one line: what is wrong, where, the value seen, the value expected,
 from __future__ import annotations
 
 from sidecar.common.redaction import without_user_info
+from sidecar.common.visible_text import harmless
 
 
 class KitError(Exception):
@@ -44,7 +45,7 @@ class KitError(Exception):
         place = f" ({self.where})" if self.where else ""
         wanted = f"; expected: {self.wanted}" if self.wanted else ""
         fix = f" → {self.fix}" if self.fix else ""
-        return without_user_info(f"{self.what}{place}{wanted}{fix}")
+        return harmless(without_user_info(f"{self.what}{place}{wanted}{fix}"))
 
 
 def why_unreachable(error: BaseException, no_answer: str) -> str:

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar.common.text import clean
+from sidecar.common.text import in_markdown
 from sidecar.common.units import plural
+from sidecar.common.visible_text import harmless, visible
 from sidecar.diagnose.catalogue import LAYERS, Cause, FixTemplate, TemplateValues, causes, filled
 from sidecar.model.finding import Confidence, Diagnosis, Finding, Status
 from sidecar.model.incident import Severity
@@ -19,7 +20,6 @@ _COLOURS = {Severity.ERROR: "1;31", Severity.WARN: "1;33", Severity.INFO: "1;36"
 _WORDS = {Severity.ERROR: "ERROR", Severity.WARN: "WARNING", Severity.INFO: "NOTE"}
 # Without these checks it is not known whether workers are connected, so the stack is not reported as well.
 _ESSENTIAL = frozenset({"master-answers", "workers", "registered"})
-_MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|"})
 
 
 # ---- for a terminal: errors first, each with its cause, its evidence and the commands that fix it --------------------
@@ -56,7 +56,7 @@ def _lines(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
         yield from _checks(diagnosis, style)
         yield ""
     for note in diagnosis.notes:
-        yield from _wrapped(f"Earlier note: {clean(note)}", style)
+        yield from _wrapped(f"Earlier note: {visible(note)}", style)
     yield from _last(diagnosis, style)
 
 
@@ -64,7 +64,7 @@ def _finding(finding: Finding, style: Style) -> Iterator[str]:
     word = style.paint(_WORDS[finding.severity], _COLOURS[finding.severity])
     confidence = "" if finding.confidence is Confidence.CERTAIN else f"  ({finding.confidence})"
     yield f"{word}  {finding.slug}  {finding.code}{confidence}"
-    yield from (style.paint(line, "1") for line in textwrap.wrap(clean(finding.title), style.columns))
+    yield from (style.paint(line, "1") for line in textwrap.wrap(visible(finding.title), style.columns))
     yield ""
     for label, text in _labels(finding):
         yield from _labelled(label, text, style.columns)
@@ -72,7 +72,7 @@ def _finding(finding: Finding, style: Style) -> Iterator[str]:
     yield from _labelled("fix", finding.fix.text, style.columns)
     if finding.fix.commands:
         yield ""
-        yield from (f"{_COMMAND_INDENT}{style.paint(command, '1')}" for command in finding.fix.commands)
+        yield from (f"{_COMMAND_INDENT}{style.paint(harmless(command), '1')}" for command in finding.fix.commands)
 
 
 def _labels(finding: Finding) -> Iterator[tuple[str, str]]:
@@ -90,7 +90,7 @@ def _labels(finding: Finding) -> Iterator[tuple[str, str]]:
 
 def _labelled(label: str, text: str, columns: int) -> Iterator[str]:
     """Yield a label and the text beside it. The column below the label stays empty."""
-    lines = textwrap.wrap(clean(text), columns - _LABEL - 2, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(visible(text), columns - _LABEL - 2, break_long_words=False, break_on_hyphens=False)
     for number, line in enumerate(lines or [""]):
         yield f"  {label if number == 0 else '':<{_LABEL}}{line}".rstrip()
 
@@ -106,7 +106,7 @@ def _checks(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
             layer = check.layer
             yield style.paint(layer, "1")
         head = f"  {check.status:<8}{check.name:<22}"
-        lines = textwrap.wrap(clean(check.text), max(20, style.columns - len(head)), break_long_words=False) or [""]
+        lines = textwrap.wrap(visible(check.text), max(20, style.columns - len(head)), break_long_words=False) or [""]
         yield f"{head}{lines[0]}"
         yield from (f"{'':<{len(head)}}{line}" for line in lines[1:])
 
@@ -118,13 +118,13 @@ def _last(diagnosis: Diagnosis, style: Style) -> Iterator[str]:
     is_unsettled = any(check.name in _ESSENTIAL for check in unknown)
     seconds = f"in {diagnosis.seconds:.1f} s"
     if counts.root_cause is None and counts.ok and not is_unsettled:
-        missing = ", ".join(f"{check.name} ({clean(check.text)})" for check in unknown)
+        missing = ", ".join(f"{check.name} ({visible(check.text)})" for check in unknown)
         more = f"; not checked: {missing}" if missing else ""
         checked = f"{counts.ok + counts.info} checks {seconds}"
         yield from _wrapped(f"All is well: {_workers(diagnosis)}{checked}{more}.", style)
         return
     for check in unknown:
-        yield from _wrapped(f"Could not be checked: {check.name} ({clean(check.text)})", style)
+        yield from _wrapped(f"Could not be checked: {check.name} ({visible(check.text)})", style)
     head = f"Root cause: {counts.root_cause}. " if counts.root_cause else ""
     if not head and is_unsettled:
         head = "No fault was found, but the result is incomplete: "
@@ -191,13 +191,13 @@ def _markdown_finding(finding: Finding) -> Iterator[str]:
     if finding.fix.commands:
         yield ""
         yield "```sh"
-        yield from finding.fix.commands
+        yield from map(harmless, finding.fix.commands)
         yield "```"
 
 
 def _plain(text: str) -> str:
     """Return text that Markdown and HTML leave as it is."""
-    return clean(text).translate(_MARKDOWN)
+    return in_markdown(text)
 
 
 def _cell(text: str) -> str:

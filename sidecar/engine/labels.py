@@ -7,7 +7,7 @@ would give it (`locust-locust-worker-3`), because Swarm's names end in 25 random
 
 from __future__ import annotations
 
-from sidecar.common.text import clean
+from sidecar.common.visible_text import visible
 from sidecar.engine.fields import Payload, label, label_number
 from sidecar.model.signal import Owner
 
@@ -33,19 +33,19 @@ def owner(name: str, labels: Payload) -> Owner:
         return _of_task(labels)
     of_compose = NUMBER_LABEL in labels  # otherwise Compose built its image, and somebody else started it
     return Owner(
-        clean(name.lstrip("/")),
-        (of_compose and clean(label(labels, PROJECT_LABEL))) or None,
-        (of_compose and clean(label(labels, SERVICE_LABEL))) or None,
+        visible(name.lstrip("/")),
+        (of_compose and visible(label(labels, PROJECT_LABEL))) or None,
+        (of_compose and visible(label(labels, SERVICE_LABEL))) or None,
         label_number(labels, NUMBER_LABEL),
         is_helper(labels),
     )
 
 
 def _of_task(labels: Payload) -> Owner:
-    stack = clean(label(labels, STACK_LABEL))
-    whole = clean(label(labels, SWARM_SERVICE_LABEL))
+    stack = visible(label(labels, STACK_LABEL))
+    whole = visible(label(labels, SWARM_SERVICE_LABEL))
     service = whole.removeprefix(f"{stack}_")
-    slot = clean(label(labels, TASK_LABEL)).removeprefix(f"{whole}.").partition(".")[0]
+    slot = visible(label(labels, TASK_LABEL)).removeprefix(f"{whole}.").partition(".")[0]
     numbered = slot.isascii() and slot.isdigit() and len(slot) <= _MOST_DIGITS
     place = slot if numbered else slot[:_NODE_CHARACTERS]
     name = "-".join(filter(None, (stack, service, place)))

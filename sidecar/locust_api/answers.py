@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.common.text import clean
 from sidecar.common.times import docker_time
+from sidecar.common.visible_text import visible
 from sidecar.model.observation import MasterStats, PluginStatus
 from sidecar.model.snapshot import MISSING, EndpointStats, Failure, RunLabel, RunStatus, Worker, is_label_name
 
@@ -173,7 +173,7 @@ def _objects(value: object) -> list[Payload]:
 def _text(value: object) -> str:
     """Return a text for display. Cleaning costs time, so an absurdly long text is cut first."""
     text = value if isinstance(value, str) else str(value)[:_TEXT_CHARACTERS]
-    return clean(text[:_TEXT_CHARACTERS])
+    return visible(text[:_TEXT_CHARACTERS])
 
 
 def _optional(value: object) -> float | None:

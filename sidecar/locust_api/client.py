@@ -7,13 +7,16 @@ may answer anything. Each case is a MasterError with the reason. `read` never ra
 from __future__ import annotations
 
 import http.client
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sidecar.common import strict_json
 from sidecar.common.text import clean
+from sidecar.common.visible_text import csv_cell
 from sidecar.locust_api.connection import (
     ASKS_FOR_LOGIN,
     MasterAnswer,
@@ -41,6 +44,8 @@ _DOWNLOADS = (
     ("failure_analysis.csv", "/locust-kit/failure_analysis.csv"),
     ("performance.json", "/locust-kit/performance.json"),
 )
+
+_TABLES_OF_LOCUST = frozenset({"requests.csv", "failures.csv", "exceptions.csv"})
 
 
 def master_url(port: int, env: Mapping[str, str], host: str = "127.0.0.1") -> str:
@@ -140,7 +145,26 @@ class LocustApi(MasterConnection):
             if is_good or not (path.startswith("/locust-kit/") and answer.status == http.client.NOT_FOUND):
                 start = clean(answer.body[:60].decode("utf-8", "replace"))
                 body = _USER_INFO.sub(rb"\1***@", answer.body)  # Locust's report shows HOST
-                yield name, body, "" if is_good else f"the master answers with status {answer.status}: {start!r}"
+                yield (
+                    name,
+                    _plain_table(body) if name in _TABLES_OF_LOCUST else body,
+                    "" if is_good else f"the master answers with status {answer.status}: {start!r}",
+                )
+
+
+def _plain_table(body: bytes) -> bytes:
+    """Return a table of Locust whose cells do nothing in a terminal or a spreadsheet. Tracebacks keep their lines."""
+    import csv  # noqa: PLC0415  for the end of a run only
+
+    csv.field_size_limit(max(len(body), csv.field_size_limit()))
+    rows = list(csv.reader(io.StringIO(body.decode("utf-8", "replace"), newline="")))
+    keep = ["\n" if name == "Traceback" else "" for name in (rows or [[]])[0]]
+    plain = [list(map(csv_cell, row, chain(keep, repeat("")))) for row in rows]
+    if plain == rows:
+        return body
+    file = io.StringIO()
+    csv.writer(file).writerows(plain)
+    return file.getvalue().encode()
 
 
 def json_object(answer: MasterAnswer, path: str, url: str) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def failure_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "count": row["count"],
             "share": float(row.get("share") or 0.0),
-            "request": f"{row.get('method') or ''} {row['name']}".strip(),
+            "request": f"{row.get('method') or ''} {row['name']}".strip(" "),
             "text": ": ".join(filter(None, (row.get("what"), str(row["text"] or "")))),
         }
         for row in groups or by_locust

@@ -9,10 +9,11 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from sidecar.common import atomic
 from sidecar.common.errors import KitError, StackError
+from sidecar.common.visible_text import harmless
 from sidecar.settings import SETTINGS, Settings
 from sidecar.stack import limits, secrets
 from sidecar.stack.docker_command import installed, last_words
@@ -178,14 +179,10 @@ class Compose:
         return done.stdout
 
     @installed()
-    def attach(self, *arguments: str) -> int:
-        """Run it on the caller's own terminal; return its exit code."""
-        return subprocess.run(self.command(*arguments), env=dict(self.env), check=False).returncode
-
-    @installed()
     def print_plain(self, *arguments: str, out: TextIO) -> int:
-        """Run it, write its output to `out` without terminal escapes, and return its exit code."""
-        with subprocess.Popen(self.command(*arguments), env=dict(self.env), stdout=subprocess.PIPE) as process:
+        """Run it, write all its output to `out` without terminal escapes, and return its exit code."""
+        streams: Mapping[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with subprocess.Popen(self.command(*arguments), env=dict(self.env), **streams) as process:
             try:
                 for line in process.stdout or ():
                     out.write(without_escapes(line.decode(errors="replace")))
@@ -197,8 +194,8 @@ class Compose:
 
 
 def without_escapes(text: str) -> str:
-    """Return the text without terminal escape sequences (colours, erased lines, window titles)."""
-    return _ESCAPES.sub("", text)
+    """Return lines without terminal escape sequences (colours, window titles), other control characters as escapes."""
+    return harmless(_ESCAPES.sub("", text).replace("\r\n", "\n"), keep="\n\t")
 
 
 def explain(output: str, verb: str) -> KitError:

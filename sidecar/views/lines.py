@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells
 
-from sidecar.common.text import clean
+from sidecar.common import visible_text
 
 OK, WARN, ERROR, DIM, TITLE, BANNER = "ok", "warn", "error", "dim", "title", "banner"
 SELECTED = "selected"
@@ -27,7 +27,7 @@ _PRESENTATION = str.maketrans("", "", "\ufe0e\ufe0f")
 
 @dataclass(frozen=True, slots=True)
 class TextSpan:
-    """A piece of text in one style. Control characters are removed on creation."""
+    """A piece of text in one style. Control characters are shown as escapes."""
 
     text: str
     style: str = ""
@@ -45,7 +45,7 @@ Line = tuple[TextSpan, ...]
 
 def harmless(text: str) -> str:
     """Return a text as one bounded line that moves nothing on a terminal."""
-    return clean(text[:MOST_CHARACTERS]).translate(_PRESENTATION)
+    return visible_text.harmless(text[:MOST_CHARACTERS])[:MOST_CHARACTERS].translate(_PRESENTATION)
 
 
 def line(*parts: str | TextSpan) -> Line:

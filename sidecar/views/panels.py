@@ -7,9 +7,22 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from sidecar.common import units
+from sidecar.common.text import clean
 from sidecar.model.incident_kinds import short_worker
 from sidecar.model.snapshot import EndpointStats, Failure, LogLine, Worker
-from sidecar.views.lines import DIM, ERROR, TITLE, WARN, Line, TextSpan, cut, hanging, harmless, line
+from sidecar.views.lines import (
+    DIM,
+    ERROR,
+    MOST_CHARACTERS,
+    TITLE,
+    WARN,
+    Line,
+    TextSpan,
+    cut,
+    hanging,
+    harmless,
+    line,
+)
 
 _COUNT, _RATE, _TIME, _LAST = 9, 8, 9, 9
 
@@ -63,7 +76,7 @@ _MOST_ROWS = 12  # of one entry, where entries are wrapped
 
 def said(entry: LogLine) -> tuple[str, str]:
     """Return an entry's shown text and style. Its level is a word, not only a colour."""
-    text = harmless(entry.text)
+    text = harmless(clean(entry.text[:MOST_CHARACTERS]))
     prefixed = _LOCUST_LOG.match(text)
     level, rest = (prefixed[1], f"{prefixed[2]}: {prefixed[3]}") if prefixed else ("", text)
     return (f"{level} {rest}" if level and level != "INFO" else rest), _STYLES.get(level, "")

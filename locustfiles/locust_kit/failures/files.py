@@ -14,6 +14,7 @@ from pathlib import Path
 
 from locust_kit import strict_json
 from locust_kit.failures.records import Record, rfc3339
+from locust_kit.visible_text import csv_cell
 
 ROWS, TABLE, GROUPS = "failures.ndjson", "failure_analysis.csv", "failure_groups.json"
 PERFORMANCE = "performance.json"
@@ -32,7 +33,6 @@ COLUMNS = (
     "worker",
     "represents",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def append(folder: Path, records: Sequence[Record]) -> None:
@@ -65,9 +65,4 @@ def table_row(record: Record) -> list[str]:
         record.worker,
         f"{record.represents:g}",
     )
-    return [plain_cell(cell) for cell in cells]
-
-
-def plain_cell(text: str) -> str:
-    """Return a text that a spreadsheet shows as a text, not as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return [csv_cell(cell) for cell in cells]

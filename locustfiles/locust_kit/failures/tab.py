@@ -16,9 +16,9 @@ from locust_kit.failures import files
 from locust_kit.failures.account import FailureAccount
 from locust_kit.failures.classes import ADVICE, FailureClass
 from locust_kit.failures.collection import Collection
-from locust_kit.failures.files import plain_cell
 from locust_kit.failures.records import rfc3339
 from locust_kit.failures.watch import WINDOW_SECONDS, Watch
+from locust_kit.visible_text import csv_cell
 from locust_kit.web_tab import Row
 from locust_kit.writer import Writer
 
@@ -129,5 +129,5 @@ def table(collection: Collection) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow("name" if column == ENDPOINT else column for column in COLUMNS)
-    writer.writerows([plain_cell(str(value)) for value in row.values()] for row in rows(collection))
+    writer.writerows([csv_cell(str(value)) for value in row.values()] for row in rows(collection))
     return file.getvalue()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from sidecar.common.visible_text import visible
 from sidecar.report.render import pictures
 from sidecar.report.render.shapes import Area, Box, Picture, Point, Polyline, Shape
 from sidecar.report.render.templates import FOLDER, bounded, template
@@ -29,8 +30,8 @@ def render(document: Document) -> str:
 
 
 def _bounded(value: object) -> object:
-    """Bound the length of every value that is not our own markup."""
-    return value if hasattr(value, "__html__") else bounded("" if value is None else str(value), _LONGEST_TEXT)
+    """Bound the length of every value that is not our own markup, and show its control characters as escapes."""
+    return value if hasattr(value, "__html__") else visible(bounded("" if value is None else str(value), _LONGEST_TEXT))
 
 
 def _charts(document: Document) -> Mapping[str, object]:
@@ -71,7 +72,7 @@ def svg(picture: Picture, identity: str) -> str:
     """
     label = f"{identity}-title"
     size = {"viewBox": f"0 0 {_n(picture.width)} {_n(picture.height)}", "role": "img", "aria-labelledby": label}
-    head = f'<title id="{label}">{escape(f"{picture.title}. {picture.description}")}</title>'
+    head = f'<title id="{label}">{escape(visible(f"{picture.title}. {picture.description}"))}</title>'
     return _element("svg", {**size, "class": "chart"}, head + "".join(map(_shape, picture.shapes)))
 
 
@@ -86,10 +87,10 @@ def _shape(shape: Shape) -> str:
     if isinstance(shape, Box):
         size = {"width": max(0.0, shape.width), "height": max(0.0, shape.height)}
         box = {"class": f"f {shape.role}", "x": shape.x, "y": shape.y, **size, "fill-opacity": shape.opacity}
-        return _element("rect", box, f"<title>{escape(shape.title)}</title>" if shape.title else "")
+        return _element("rect", box, f"<title>{escape(visible(shape.title))}</title>" if shape.title else "")
     place = {"x": shape.x, "y": shape.y, "text-anchor": shape.anchor, "font-size": shape.size}
     weight = {"font-weight": "600"} if shape.is_bold else {}
-    return _element("text", {"class": f"t {shape.role}", **place, **weight}, escape(shape.text))
+    return _element("text", {"class": f"t {shape.role}", **place, **weight}, escape(visible(shape.text)))
 
 
 def _points(points: Sequence[Point]) -> str:

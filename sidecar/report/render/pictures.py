@@ -67,7 +67,7 @@ def failure_types(document: Document) -> Picture:
 def failure_endpoints(document: Document) -> Picture:
     """Draw the endpoints with the most failures."""
     endpoints = document["endpoints"]
-    counts = Counter({f"{end['method'] or ''} {end['name']}".strip(): int(end["failures"]) for end in endpoints})
+    counts = Counter({f"{end['method'] or ''} {end['name']}".strip(" "): int(end["failures"]) for end in endpoints})
     failing = [(name, count, Role.FOURTH) for name, count in counts.most_common(_MOST_BARS) if count]
     return bars("Endpoints with the most failures", failing, total=counts.total())
 

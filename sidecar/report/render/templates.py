@@ -5,7 +5,6 @@ HTML is in html.py.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from sidecar.common import strict_json
+from sidecar.common.text import in_markdown
 from sidecar.common.units import MIB, plural, whole_milliseconds
+from sidecar.common.visible_text import harmless, visible
 from sidecar.model import run_arguments
 from sidecar.report.document import failure_rows
 
@@ -22,8 +23,7 @@ if TYPE_CHECKING:  # costly: Jinja2 is loaded when the first report is made, not
 
 FOLDER = Path(__file__).parent
 _LONGEST_EXAMPLE = 4000
-_NOT_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_IN_ATTRIBUTES = {'"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#09;"}
+_IN_ATTRIBUTES = {'"': "&quot;"}
 
 
 @cache
@@ -48,9 +48,10 @@ def template(name: str, finalize: Callable[[object], object] | None = None, *, i
         "ms": lambda value: _number(value, ",.0f", " ms"),
         "percent": lambda value: _number(value, ".0f", " %"),
         "mib": lambda value: _number(value / MIB if value else value, ",.0f", " MiB"),
-        "t": lambda value: escape(_NOT_XML.sub("\ufffd", str(value))),
-        "a": lambda value: escape(_NOT_XML.sub("\ufffd", str(value)), _IN_ATTRIBUTES),
-        "pretty": lambda example: bounded(strict_json.dumps(example, indent=1, ensure_ascii=False), _LONGEST_EXAMPLE),
+        "visible": lambda value: visible(str(value)),
+        "t": lambda lines: escape("\n".join(visible(str(line)) for line in lines)),
+        "a": lambda value: escape(visible(str(value)), _IN_ATTRIBUTES),
+        "pretty": _pretty,
     }
     return environment.get_template(name)
 
@@ -58,6 +59,10 @@ def template(name: str, finalize: Callable[[object], object] | None = None, *, i
 def bounded(text: str, longest: int) -> str:
     """Return a text of at most this length, with "…" if it was cut."""
     return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def _pretty(example: object) -> str:
+    return harmless(bounded(strict_json.dumps(example, indent=1, ensure_ascii=False), _LONGEST_EXAMPLE), keep="\n")
 
 
 def _number(value: object, spec: str, unit: str) -> str:
@@ -75,7 +80,6 @@ def junit(document: Mapping[str, Any]) -> bytes:
 
 _MOST_BYTES = 59 * 1024
 _LONGEST_CELL = 160
-_SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]()<>#|~"} | {"\n": " ", "\r": " "})
 
 
 def markdown(document: Mapping[str, Any]) -> str:
@@ -95,7 +99,11 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 def _plain_markdown(text: object) -> str:
     """Return a text that Markdown shows unchanged, in one line of bounded length."""
-    return bounded(str(text), _LONGEST_CELL).translate(_SPECIAL)
+    return in_markdown(str(text), _LONGEST_CELL)
+
+
+def _plain_line(value: object) -> str:
+    return harmless(str(value))
 
 
 FAILURES_FILE = "failure_analysis_report.txt"
@@ -106,4 +114,4 @@ def failures_text(document: Mapping[str, Any]) -> str:
     line = document["timeline"]
     counts = [sum(column) for column in zip(*line["failures"].values(), strict=True)]
     steps = [(at, count) for at, count in zip(line["at"], counts, strict=False) if count]
-    return template("failures.txt.j2").render(document, steps=steps)
+    return template("failures.txt.j2", _plain_line).render(document, steps=steps)

@@ -51,14 +51,14 @@ def test_one_off_containers_and_our_own_helpers_are_left_out(label: dict[str, st
     assert [one.index for one in listed([helper, entry()])] == [3]
 
 
-def test_terminal_escapes_in_a_service_label_are_taken_out() -> None:
+def test_terminal_escapes_in_a_service_label_are_shown() -> None:
     evil = entry()
     evil["Labels"] = {
         "com.docker.compose.service": "a\x1b[31mb\u202ec",
         "com.docker.compose.container-number": "1",
     }
     (one,) = listed([evil])
-    assert one.service == "abc"
+    assert one.service == r"a\x1b[31mb\u202ec"  # no other service's name
 
 
 @pytest.mark.parametrize("cgroup", ["v1", "v2"])

@@ -101,7 +101,7 @@ def test_a_health_status_is_taken_apart() -> None:
 def test_labels_that_pose_as_dockers_attributes_do_no_harm() -> None:
     event = parse_event(made(exitCode="²", **{"com.docker.compose.container-number": "٣", "name": "\x1b[31mred"}))
     assert event is not None
-    assert (event.exit_code, event.owner.index, event.owner.name) == (None, None, "red")
+    assert (event.exit_code, event.owner.index, event.owner.name) == (None, None, r"\x1b[31mred")
 
 
 @pytest.mark.parametrize(

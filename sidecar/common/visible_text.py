@@ -1,0 +1,1 @@
+../../locustfiles/locust_kit/visible_text.py
