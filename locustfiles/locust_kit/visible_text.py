@@ -45,9 +45,14 @@ def harmless(text: str, keep: str = "") -> str:
 
 
 def csv_cell(text: str, keep: str = "") -> str:
-    """Return a cell that a spreadsheet shows as a text, not as a formula. A number stays a number."""
-    shown = visible(text, keep=keep)
-    return f"'{shown}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else shown
+    """Return a cell that a spreadsheet shows as a text, not as a formula. A tab stays."""
+    shown = visible(text, keep=f"\t{keep}")
+    return f"'{shown}" if _FORMULA.match(text) else shown
+
+
+def csv_cell_or_number(text: str, keep: str = "") -> str:
+    """Return the same, but a number as it is: for a table of which only the text is known."""
+    return text if _NUMBER.fullmatch(text) else csv_cell(text, keep)
 
 
 def _escaped(text: str, also: str, keep: str) -> str:

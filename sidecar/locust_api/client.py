@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from sidecar.common import strict_json
 from sidecar.common.text import clean
-from sidecar.common.visible_text import csv_cell
+from sidecar.common.visible_text import csv_cell_or_number
 from sidecar.locust_api.connection import (
     ASKS_FOR_LOGIN,
     MasterAnswer,
@@ -159,7 +159,7 @@ def _plain_table(body: bytes) -> bytes:
     csv.field_size_limit(max(len(body), csv.field_size_limit()))
     rows = list(csv.reader(io.StringIO(body.decode("utf-8", "replace"), newline="")))
     keep = ["\n" if name == "Traceback" else "" for name in (rows or [[]])[0]]
-    plain = [list(map(csv_cell, row, chain(keep, repeat("")))) for row in rows]
+    plain = [list(map(csv_cell_or_number, row, chain(keep, repeat("")))) for row in rows]
     if plain == rows:
         return body
     file = io.StringIO()

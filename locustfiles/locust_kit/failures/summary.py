@@ -11,6 +11,7 @@ from locust_kit.failures.classes import ADVICE, FailureClass
 from locust_kit.failures.collection import Collection
 from locust_kit.failures.records import rfc3339, trace_url
 from locust_kit.texts import plural
+from locust_kit.visible_text import harmless, visible
 
 _SHOWN_GROUPS, _SHOWN_ADVICE = 10, 5
 _LIVE_GROUPS = 20
@@ -70,10 +71,11 @@ def lines(collection: Collection, requests: int) -> Iterator[str]:
         counts[key.kind, key.detail] += group.count
     for (kind, detail), count in counts.most_common():
         total = collection.task_errors if kind is FailureClass.TASK_ERROR else failures
-        yield f"  {kind:<20} {detail:<24} {count:>9}  {100 * count / total:5.1f} %"
+        yield f"  {kind:<20} {harmless(detail):<24} {count:>9}  {100 * count / total:5.1f} %"
     yield "Largest groups"
     for key, group in collection.ranked()[:_SHOWN_GROUPS]:
-        yield f"  {group.count:>9}  {key.method} {key.name[:_NAME]}  {key.kind} {key.detail}  {key.message[:_MESSAGE]}"
+        name, message = visible(key.name)[:_NAME], visible(key.message)[:_MESSAGE]
+        yield harmless(f"  {group.count:>9}  {key.method} {name}  {key.kind} {key.detail}  {message}")
     yield "What it usually means"
     for kind in list(collection.by_kind())[:_SHOWN_ADVICE]:
         yield f"  {kind}: {ADVICE[kind]}"

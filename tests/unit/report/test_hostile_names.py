@@ -136,7 +136,7 @@ def test_the_tables_of_locust_are_saved_without_formulas_and_controls(monkeypatc
         rows = list(csv.reader(io.StringIO(saved[name].decode(), newline="")))[1:]
         assert {(row[0], row[2]) for row in rows} == {("-1", "a\nb")}
         assert len({row[1] for row in rows}) == len(NAMES)
-        assert not [row for row in rows if row[1][0] in "=+-@\t\r" or not _is_safe(row[1])]
+        assert not [row for row in rows if row[1][0] in "=+-@\t\r" or not _is_safe(row[1].replace("\t", ""))]
 
 
 def _is_safe(text: str) -> bool:
