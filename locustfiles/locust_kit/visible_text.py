@@ -51,7 +51,7 @@ def csv_cell(text: str, keep: str = "") -> str:
 
 
 def csv_cell_or_number(text: str, keep: str = "") -> str:
-    """Return the same, but a number as it is: for a table of which only the text is known."""
+    """Return such a cell, but a number as it is. For a table of text cells, some with numbers."""
     return text if _NUMBER.fullmatch(text) else csv_cell(text, keep)
 
 
