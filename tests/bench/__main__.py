@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from tests.bench import cost, diagnosis, event_lag, failing, failure_cost, floor, footprint, million, paired
+from tests.bench import cost, diagnosis, door, event_lag, failing, failure_cost, floor, footprint, million, paired
 from tests.bench.stack import stack
 
 ALONE: dict[str, Callable[[], None]] = {
@@ -17,6 +17,7 @@ ALONE: dict[str, Callable[[], None]] = {
     "million": million.report,
     "memory": footprint.report,
     "paired": paired.report,
+    "door": door.report,
 }
 BESIDE_A_STACK = {
     "cost": cost.report,

@@ -110,6 +110,11 @@ def test_only_the_proxy_has_the_engines_socket_and_it_has_no_network(default: di
     assert sorted(users) == ["docker-proxy", "monitor"]
 
 
+def test_the_proxy_watches_the_projects_that_the_monitor_watches(default: dict[str, Any]) -> None:
+    monitor, proxy = (default["services"][name]["environment"] for name in ("monitor", "docker-proxy"))
+    assert proxy == {name: monitor[name] for name in ("PROJECT", "WATCH_PROJECT")}
+
+
 @pytest.mark.parametrize("service", LOCUST)
 def test_locust_has_the_descriptors_it_asks_for_and_the_users_files_read_only(
     default: dict[str, Any], service: str

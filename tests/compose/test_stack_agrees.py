@@ -56,6 +56,7 @@ ONLY_COMPOSE = {
         "SECRETS_MARK",
         "WATCH_PROJECT",
     },  # the same; and no other project of one machine is in a cluster's view
+    "docker-proxy": {"WATCH_PROJECT"},
 }
 ONLY_STACK = {
     "locust-master": {"KIT_FILES"},  # one archive in place of a folder that only one machine has
@@ -223,6 +224,11 @@ def test_it_needs_no_ipvs(both: Both) -> None:
 def test_the_proxys_network_is_its_own(both: Both) -> None:
     users = {name for name, one in both[1]["services"].items() if "nobody" in one["networks"]}
     assert (users, both[1]["networks"]["nobody"]["internal"]) == ({"docker-proxy"}, True)
+
+
+def test_the_proxy_of_a_stack_watches_the_stack_and_nothing_else(both: Both) -> None:
+    services = both[1]["services"]
+    assert services["docker-proxy"]["environment"] == {"PROJECT": services["monitor"]["environment"]["PROJECT"]}
 
 
 def test_one_master_seven_workers_a_sidecar_a_node_and_no_mock_unless_asked(both: Both) -> None:

@@ -126,7 +126,7 @@ def test_each_container_gets_the_settings_that_are_declared_to_go_there() -> Non
         "locust-master": going_to(Destination.LOCUST, Destination.MASTER),
         "locust-worker": going_to(Destination.LOCUST),
         "monitor": going_to(Destination.MONITOR),
-        "docker-proxy": set(),
+        "docker-proxy": {"PROJECT", "WATCH_PROJECT"},
         "mock-target": set(),
     }
 
