@@ -41,7 +41,9 @@ _MOST_BYTES = 8 << 20  # of a list; the monitor reads no longer one
 _MOST_LINE_BYTES = 1 << 20  # of an event; a longer one is left out
 _MOST_IDS = 4096
 _PART_BYTES = 1 << 16
+_MOST_IDLE = 8
 _OK = 200
+_REFUSALS = (400, 404, 409, 500)
 
 _TARGET = re.compile(
     r"(?:/version|/(?P<version>v1\.[0-9]{1,3})/(?P<subject>version|events|containers/json"
@@ -188,16 +190,17 @@ def cut_event(line: bytes) -> bytes:
     return json.dumps(cut, separators=(",", ":")).encode() + b"\n"
 
 
-class Answer:
-    """One answer of the engine, on a connection of its own. `head` is as it came."""
+class Link:
+    """A connection to the engine, for one request after the other. `head` is that of the last answer, as it came."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self.head, self.status = b"", 0
 
-    async def ask(self, target: str) -> None:
-        """Send the request, and read the head of the answer."""
-        self.writer.write(f"GET {target} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n".encode("ascii"))
+    async def ask(self, target: str, connection: str) -> None:
+        """Send a request, and read the head of its answer."""
+        request = f"GET {target} HTTP/1.1\r\nHost: docker\r\nConnection: {connection}\r\n\r\n"
+        self.writer.write(request.encode("ascii"))
         self.head = await self.reader.readuntil(b"\r\n\r\n")
         self.status = int(self.head.split(b" ", 2)[1])
 
@@ -208,6 +211,7 @@ class Answer:
             while size := int(await self.reader.readline(), 16):
                 yield await self.reader.readexactly(size)
                 await self.reader.readexactly(2)
+            await self.reader.readexactly(2)
         elif length := re.search(rb"\r\ncontent-length: ([0-9]+)\r\n", lowered):
             yield await self.reader.readexactly(int(length[1]))
         else:
@@ -224,7 +228,7 @@ class Answer:
 
 
 class Filter:
-    """Answers HAProxy's requests, one for each connection.
+    """Answers HAProxy's requests.
 
     Args:
         engine: the path of the engine's socket.
@@ -234,16 +238,18 @@ class Filter:
     def __init__(self, engine: str, watched: frozenset[str]) -> None:
         self._engine, self._watched = engine, watched
         self._is_ours: dict[str, bool] = {}  # by full id: a container never changes its labels
+        self._idle: list[Link] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request. A stream ends when either side leaves."""
+        """Answer one request after the other. A stream is the last one, and ends when either side leaves."""
         try:
-            asked = checked(await reader.readuntil(b"\r\n\r\n"), self._watched)
-            if asked.is_bounded:
-                await self._pass_on(asked, writer)
-                return
+            while True:
+                asked = checked(await reader.readuntil(b"\r\n\r\n"), self._watched)
+                if not asked.is_bounded:
+                    break
+                writer.write(await self._bounded(asked))
             left = asyncio.ensure_future(reader.read(1))  # HAProxy sends no body, so this is the end
-            answer = asyncio.ensure_future(self._pass_on(asked, writer))
+            answer = asyncio.ensure_future(self._stream(asked, writer))
             await asyncio.wait((left, answer), return_when=asyncio.FIRST_COMPLETED)
             left.cancel()
             answer.cancel()
@@ -257,29 +263,65 @@ class Filter:
         finally:
             writer.close()
 
-    async def _pass_on(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+    async def _bounded(self, asked: Asked) -> bytes:
         if asked.subject in ("logs", "stats"):
             await self._need_ours(asked)
-        answer = await self._ask(asked.target)
-        try:
-            if answer.status != _OK or asked.subject in ("version", "logs", "stats"):
-                await _pump(answer, writer)
-            elif asked.subject == "events":
-                await _pass_events(answer, writer, is_bounded=asked.is_bounded)
-            else:
-                document = json.loads(await answer.body())
-                writer.write(_json(json.dumps(self._cut(asked, document), separators=(",", ":")).encode()))
-        finally:
-            answer.writer.close()
+        status, body = await self._get(asked.target)
+        if status != _OK:
+            raise RefusedError(status if status in _REFUSALS else 502, _reason(body))
+        if asked.subject == "events":
+            body = b"".join(map(cut_event, body.split(b"\n")))
+        elif asked.subject in ("json", "containers/json"):
+            body = json.dumps(self._cut(asked, json.loads(body)), separators=(",", ":")).encode()
+        return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
-    async def _ask(self, target: str) -> Answer:
-        answer = Answer(*await asyncio.open_unix_connection(self._engine))
+    async def _stream(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if asked.subject != "events":
+            await self._need_ours(asked)
+        link = await self._connected()
         try:
-            await answer.ask(target)
+            await link.ask(asked.target, "close")
+            if asked.subject == "events" and link.status == _OK:
+                await _pass_events(link, writer)
+            else:
+                await _pump(link, writer)
+        finally:
+            link.writer.close()
+
+    async def _get(self, target: str) -> tuple[int, bytes]:
+        """Return status and body of a bounded answer."""
+        link = await self._answered(target)
+        try:
+            body = await link.body()
         except BaseException:
-            answer.writer.close()
+            link.writer.close()
             raise
-        return answer
+        if b"\r\nconnection: close\r\n" in link.head.lower() or len(self._idle) >= _MOST_IDLE:
+            link.writer.close()
+        else:
+            self._idle.append(link)
+        return link.status, body
+
+    async def _answered(self, target: str) -> Link:
+        while True:
+            is_reused = bool(self._idle)
+            link = self._idle.pop() if is_reused else await self._connected()
+            try:
+                await link.ask(target, "keep-alive")
+            except BaseException as error:
+                link.writer.close()
+                if not (is_reused and isinstance(error, (OSError, EOFError))):
+                    raise  # the engine may close an idle connection at any time; a GET can be sent again
+            else:
+                return link
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().writer.close()
+
+    async def _connected(self) -> Link:
+        return Link(*await asyncio.open_unix_connection(self._engine))
 
     def _cut(self, asked: Asked, document: Any) -> object:  # noqa: ANN401  the engine's JSON
         if asked.subject == "containers/json":
@@ -291,15 +333,9 @@ class Filter:
         if asked.container_id in self._is_ours:
             self._judge(asked.container_id, None)
             return
-        answer = await self._ask(f"/{asked.version}/containers/{asked.container_id}/json")
-        try:
-            body = await answer.body()
-        finally:
-            answer.writer.close()
-        if answer.status == HTTPStatus.NOT_FOUND:
-            raise RefusedError(404, f"no such container: {asked.container_id}")
-        if answer.status != _OK:
-            raise RefusedError(502, f"the engine answers an inspect with status {answer.status}")
+        status, body = await self._get(f"/{asked.version}/containers/{asked.container_id}/json")
+        if status != _OK:
+            raise RefusedError(status if status in _REFUSALS else 502, _reason(body))
         self._judge(asked.container_id, json.loads(body))
 
     def _judge(self, container_id: str, inspected: Json | None) -> None:
@@ -316,22 +352,19 @@ class Filter:
             raise RefusedError(403, f"container {container_id[:12]} is not of a watched project ({projects})")
 
 
-async def _pump(answer: Answer, writer: asyncio.StreamWriter) -> None:
+async def _pump(link: Link, writer: asyncio.StreamWriter) -> None:
     """Pass an answer on unchanged, until the engine closes the connection."""
-    writer.write(answer.head)
-    while part := await answer.reader.read(_PART_BYTES):
+    writer.write(link.head)
+    while part := await link.reader.read(_PART_BYTES):
         writer.write(part)
         await writer.drain()
 
 
-async def _pass_events(answer: Answer, writer: asyncio.StreamWriter, *, is_bounded: bool) -> None:
+async def _pass_events(link: Link, writer: asyncio.StreamWriter) -> None:
     """Pass events on, cut, each as soon as it comes."""
-    if is_bounded:
-        writer.write(_json(b"".join(map(cut_event, (await answer.body()).split(b"\n")))))
-        return
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
     rest = b""
-    async for part in answer.parts():
+    async for part in link.parts():
         *lines, rest = (rest + part).split(b"\n")
         cut = b"".join(cut_event(line) for line in lines)
         if cut:
@@ -342,15 +375,18 @@ async def _pass_events(answer: Answer, writer: asyncio.StreamWriter, *, is_bound
     writer.write(b"0\r\n\r\n")
 
 
-def _json(body: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+def _reason(body: bytes) -> str:
+    """Return the engine's own sentence about a refusal."""
+    with suppress(ValueError, RecursionError, AttributeError):
+        return str(json.loads(body).get("message"))[:200]
+    return "the engine refuses"
 
 
 def _plain(status: int, text: str) -> bytes:
     refused = "refused: " if status == HTTPStatus.FORBIDDEN else ""
     body = f"docker-proxy: {refused}{text}\n".encode("ascii", "replace")
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}"
-    return head.encode("ascii") + b"\r\n\r\n" + body
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: text/plain"
+    return head.encode("ascii") + b"\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 async def run(watched: frozenset[str]) -> int:

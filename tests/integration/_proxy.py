@@ -17,13 +17,23 @@ from tests.paths import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-IMAGE = os.environ.get("DOOR_IMAGE", "locust-kit/docker-proxy:local")
+IMAGE = "locust-kit/docker-proxy:local"
 CONFIG = ROOT / "docker" / "docker-proxy" / "haproxy.cfg"
 ENGINE = ("--volume", f"{ENGINE_SOCKET}:/var/run/docker.sock:ro")
 PROJECT = "kit-test-door"  # the project that the proxy watches, and its own
 MEMBER = ("--label", f"com.docker.compose.project={PROJECT}", "--label", "com.docker.compose.container-number=1")
-OPTIONS = (*HARDENED, "--network", "none", "--memory", "128m", "--pids-limit", "64")
-OPTIONS += ("--env", f"PROJECT={PROJECT}", *MEMBER)
+OPTIONS = (
+    *HARDENED,
+    "--network",
+    "none",
+    "--memory",
+    "128m",
+    "--pids-limit",
+    "64",
+    "--env",
+    f"PROJECT={PROJECT}",
+    *MEMBER,
+)
 
 
 @dataclass(frozen=True)

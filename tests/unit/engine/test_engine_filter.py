@@ -154,9 +154,11 @@ class World:
 
     async def play(self, scene: Scene) -> None:
         engine = await asyncio.start_unix_server(self._answer, self.engine)
-        door = await asyncio.start_unix_server(Filter(self.engine, WATCHED).serve, self.door)
+        ours = Filter(self.engine, WATCHED)
+        door = await asyncio.start_unix_server(ours.serve, self.door)
         async with engine, door:
             await asyncio.wait_for(scene(self), 30)
+            ours.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         target = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
