@@ -1,7 +1,7 @@
 """The filter between HAProxy and the engine's socket: it knows projects and answers, which HAProxy does not.
 
 HAProxy (haproxy.cfg) accepts requests, and passes only GETs of a monitor's paths. This process builds each request to
-the engine anew, from checked values only. It cuts lists, events and inspects to the fields that a monitor reads.
+the engine from checked values only. It cuts lists, events and inspects to the fields that a monitor reads.
 Inspects, logs and statistics are for containers of the watched projects only (PROJECT and WATCH_PROJECT).
 """
 
