@@ -42,6 +42,7 @@ from locust_kit.target_guard import guard_process
 from locust_kit.texts import attribute, plural, safe
 from locust_kit.time_limit import TookTooLongError, end_process_after, place, within
 from locust_kit.user_code import Loaded, load, needs_host
+from locust_kit.visible_text import visible
 
 PART_SECONDS = 60.0
 """Time limit of one part (a task, `on_start`, a listener): a target that does not answer becomes one line."""
@@ -63,8 +64,7 @@ class Printer:
 
     def text(self, value: Any) -> str:
         """Return a text for one line: without secrets and control characters, and not too long."""
-        shown = self.clean(safe(value, _LONGEST_READ)).strip()
-        shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in shown)
+        shown = visible(self.clean(safe(value, _LONGEST_READ)).strip(" "))
         return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]} …"
 
     def request(
