@@ -375,6 +375,7 @@ class ConfigFacts:
     remote_workers: str = ""
     remote_address_is_own: bool = True
     remote_allow: tuple[str, ...] = ()
+    remote_workers_per_address: int = 64
     master: str = ""
     locust_image: str = ""
     locust_image_there: bool = True

@@ -124,6 +124,13 @@ class RemoteSettings(Section):
         to=COMPOSE,
         variable="KIT_REMOTE_ALLOW",
     )
+    remote_workers_per_address: int = setting(
+        "REMOTE_WORKERS_PER_ADDRESS=64",
+        count("workers", 1, 1000),
+        "Connections that REMOTE_WORKERS accepts from one address. Each worker has one, and all workers of a machine "
+        "share its address.",
+        to=COMPOSE,
+    )
     master: tuple[str, int] | None = setting(
         "MASTER=",
         Kind("address[:port]", addresses.place_of_master),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -114,6 +114,12 @@ def test_one_that_is_killed_in_a_run_is_a_lost_worker_and_the_run_is_invalid(ope
     assert report_of(opened)["judged"]["reasons"][0]["kind"] == "worker_lost"
 
 
+def first_byte(link: socket.socket) -> bytes:
+    with suppress(ConnectionResetError):
+        return link.recv(1)
+    return b""
+
+
 def test_a_list_that_does_not_hold_the_other_machine_keeps_it_out_until_it_does(
     opened: Stack, far: Stack, address: str
 ) -> None:
@@ -131,10 +137,19 @@ def test_a_list_that_does_not_hold_the_other_machine_keeps_it_out_until_it_does(
     found = findings(opened)["remote-worker-refused"]
     (seen,) = found["affects"]
     assert f"REMOTE_ALLOW={STRANGER},{seen}" in found["fix"]["commands"][0]
-    opened.up("WORKERS=1", f"REMOTE_WORKERS={address}", f"REMOTE_ALLOW={STRANGER},{seen}")
+    opened.up(
+        "WORKERS=1", f"REMOTE_WORKERS={address}", f"REMOTE_ALLOW={STRANGER},{seen}", "REMOTE_WORKERS_PER_ADDRESS=8"
+    )
     let_in = far.kit("join", f"MASTER={address}", "WORKERS=1")
     assert let_in.returncode == 0, let_in.stderr
     until(lambda: opened.worker_count() == 2, 20, "the remote worker to be let in")
+    with ExitStack() as links:
+        held = [links.enter_context(socket.create_connection((address, 5557), 5)) for _ in range(9)]
+        greeted = [first_byte(link) for link in held]
+        assert (greeted[0], greeted[-1]) == (b"\xff", b""), "the worker and seven more are forwarded"
+        assert opened.worker_count() == 2
+        (crowded,) = findings(opened)["remote-worker-refused"]["affects"]
+        assert crowded == seen
 
 
 def test_a_master_made_anew_is_found_and_without_the_setting_the_port_is_closed(

@@ -15,7 +15,7 @@ from sidecar.model.incident import Severity
 from sidecar.settings.addresses import admits_everyone
 
 LAYER = "network"
-_REFUSED = re.compile(r"refused (?P<address>\S+)")
+_REFUSED = re.compile(r"(?P<why>refused|crowded) (?P<address>\S+)")
 _MOST_ADDRESSES = 4
 _GATEWAY = (
     "a gateway address of Docker. Docker forwards connections with its own process, so the gate does not see the real "
@@ -42,9 +42,13 @@ def remote_workers(stack: Stack) -> Outcome:
     shut = _shut(stack, address)
     if shut is not None:
         return Outcome(shut.evidence[0].seen, (shut,))
-    refused = _refused(stack)
+    refused, crowded = _refused(stack, "refused"), _refused(stack, "crowded")
     is_open = admits_everyone(stack.evidence.config.remote_allow)
-    causes = [*([_not_in_list(stack, refused)] if refused else []), *_open(stack, address)]
+    causes = [
+        *([_not_in_list(stack, refused)] if refused else []),
+        *([_crowded(stack, crowded)] if crowded else []),
+        *_open(stack, address),
+    ]
     who = "anyone who reaches it may join" if is_open else "addresses in REMOTE_ALLOW may join"
     count = sum(row.state != "missing" for row in stack.remote_rows)
     text = f"{plural(count, 'remote worker')} registered; port 5557 is open on {address}: {who}"
@@ -72,28 +76,42 @@ def _shut(stack: Stack, address: str) -> FoundCause | None:
     return FoundCause("remote-workers-shut", (evidence,), (address,), values)
 
 
-def _refused(stack: Stack) -> tuple[str, ...]:
-    """Return the addresses that the gate refused lately, newest first."""
+def _refused(stack: Stack, why: str) -> tuple[str, ...]:
+    """Return the addresses that the gate refused lately for this reason, newest first."""
     gate = _gate(stack)
     addresses: list[str] = []
     for line in reversed(gate.log if gate else ()):
         match = _REFUSED.fullmatch(line.text.strip())
-        if match and (line.at is None or stack.evidence.at - line.at <= RECENT):
+        if match and match["why"] == why and (line.at is None or stack.evidence.at - line.at <= RECENT):
             addresses.append(match["address"])
     return tuple(dict.fromkeys(addresses))
 
 
 def _not_in_list(stack: Stack, refused: tuple[str, ...]) -> FoundCause:
     gate, allow = _gate(stack), stack.evidence.config.remote_allow
-    shown, more = refused[:_MOST_ADDRESSES], len(refused) - _MOST_ADDRESSES
-    addresses = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    shown, addresses = _shown(refused)
     own = {gateway for network in stack.evidence.networks for gateway in network.gateways}
     evidence = (
         stack.observed(f"log of {gate.name if gate else 'the gate'}", f"refused {addresses}", ", ".join(allow)),
         *(FindingEvidence(f"owner of {address}", _GATEWAY) for address in shown if address in own),
     )
-    up = {"REMOTE_ALLOW": ",".join([*allow, *shown])}
-    return FoundCause("remote-worker-refused", evidence, shown, {"addresses": addresses}, up=up, severity=Severity.WARN)
+    up, values = {"REMOTE_ALLOW": ",".join([*allow, *shown])}, {"addresses": addresses, "why": "not in REMOTE_ALLOW"}
+    return FoundCause("remote-worker-refused", evidence, shown, values, up=up, severity=Severity.WARN)
+
+
+def _crowded(stack: Stack, refused: tuple[str, ...]) -> FoundCause:
+    most, gate = stack.evidence.config.remote_workers_per_address, _gate(stack)
+    shown, addresses = _shown(refused)
+    seen = f"refused connections of {addresses} beyond {most} at the same time"
+    evidence = (stack.observed(f"log of {gate.name if gate else 'the gate'}", seen, "one connection for each worker"),)
+    up, values = {"REMOTE_WORKERS_PER_ADDRESS": f"{2 * most}"}, {"addresses": addresses, "why": "too many connections"}
+    return FoundCause("remote-worker-refused", evidence, shown, values, "crowded", up=up, severity=Severity.WARN)
+
+
+def _shown(addresses: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Return the addresses to name, and a text that counts the others."""
+    shown, more = addresses[:_MOST_ADDRESSES], len(addresses) - _MOST_ADDRESSES
+    return shown, ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _open(stack: Stack, address: str) -> Iterator[FoundCause]:

@@ -135,6 +135,13 @@ def test_addresses_that_the_list_refused_are_named_with_the_command_that_lets_th
     assert found.fix.commands == ("make up WORKERS=2 REMOTE_ALLOW=10.0.0.7,10.0.0.8,10.0.0.9",)
 
 
+def test_an_address_with_too_many_connections_is_named_with_the_limit() -> None:
+    found = first(opened(log=("crowded 10.0.0.7",), remote_allow=("10.0.0.7",), remote_workers_per_address=16))
+    assert found.title == "The gate refused 10.0.0.7: too many connections"
+    assert "beyond 16 at the same time" in found.evidence[0].seen
+    assert found.fix.commands[0].endswith(" REMOTE_WORKERS_PER_ADDRESS=32")
+
+
 def test_many_refused_addresses_are_counted_and_four_are_named() -> None:
     evidence = opened(log=tuple(f"refused 10.0.0.{n}" for n in range(20, 30)), remote_allow=("10.0.0.7",))
     assert first(evidence).title.startswith("The gate refused 10.0.0.29, 10.0.0.28, 10.0.0.27, 10.0.0.26 and 6")

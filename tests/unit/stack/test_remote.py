@@ -144,7 +144,8 @@ def test_the_mock_target_is_out_of_remote_workers_reach() -> None:
 def test_the_gate_lets_in_by_the_list_alone_and_cuts_no_quiet_connection() -> None:
     text = (ROOT / "docker/docker-proxy/gate.cfg").read_text()
     assert 'acl is_allowed src "${KIT_REMOTE_ALLOW[*]}"' in text
-    assert "tcp-request content reject unless is_allowed" in text
+    assert "tcp-request connection set-var(sess.why) str(refused) unless is_allowed" in text
+    assert "tcp-request content reject if is_unwelcome" in text
     assert re.findall(r"timeout (?:client|server) (\S+)", text) == ["24d", "24d"]
     assert "server master locust-master:5557 resolvers docker" in text
     assert "init-addr none" in text
