@@ -27,6 +27,16 @@ def _attempt(work: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, Exce
         return None, error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder that only its owner can enter, if it does not exist."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file as `open` does; only its owner can read a new one."""
+    return os.open(path, flags, 0o600)
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file in one step: a reader sees the old content or the new, never a part.
 
@@ -36,7 +46,8 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.write_bytes(content)
+        with open(partial, "wb", opener=private) as file:
+            file.write(content)
         partial.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
@@ -51,7 +62,7 @@ def append(path: Path, content: bytes) -> None:
         OSError: the volume cannot be written. The file is then as it was before.
 
     """
-    with path.open("ab", buffering=0) as file:
+    with open(path, "ab", buffering=0, opener=private) as file:
         size, rest = os.fstat(file.fileno()).st_size, memoryview(content)
         try:
             while rest:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from locust_kit import SCHEMA_VERSION
+from locust_kit.disk import make_folder
 from locust_kit.writer import write_documents
 
 logger = logging.getLogger("locust_kit")
@@ -77,7 +78,7 @@ def document(run: RunIdentity, details: Mapping[str, Any]) -> dict[str, Any]:
 def make(run: RunIdentity, details: Mapping[str, Any], runs: Path) -> None:
     """Make the run's folder and its run.json. Raises OSError when the volume cannot be written."""
     folder = runs / run.run_id
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_documents(folder, {BEGIN: document(run, details)})
 
 

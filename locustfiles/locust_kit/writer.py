@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 
 from locust_kit import strict_json
-from locust_kit.disk import off_loop, replace_file
+from locust_kit.disk import make_folder, off_loop, replace_file
 
 _LARGEST_BATCH = 5000
 _POLL_SECONDS = 0.02
@@ -105,7 +105,7 @@ class Writer:
 
 
 def _write(write: Callable[[Path, Any], None], folder: Path, content: Any) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write(folder, content)
 
 

@@ -26,6 +26,7 @@ stamp_is_good() {
 stamp_write() {
     stamp_inputs use >"$state/setup-use.stamp"
     [[ $purpose != test ]] || stamp_inputs test >"$state/setup-test.stamp"
+    chmod 600 "$state/base-image" "$state"/*.stamp
 }
 
 # engine_get PATH [PYTHON]: the engine's response body to GET PATH; "denied" without permission; empty without an engine.

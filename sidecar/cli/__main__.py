@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sidecar.cli.verbs import VERBS, call
+from sidecar.common.atomic import PRIVATE_UMASK
 from sidecar.common.console import silence
 from sidecar.common.errors import KitError
 
@@ -80,4 +81,5 @@ if __name__ == "__main__":
     # A caller may have closed them (`>&-`): Python has None there then.
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open to the end
     sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  the same
+    os.umask(PRIVATE_UMASK)
     sys.exit(main(sys.argv[1:], os.environ))

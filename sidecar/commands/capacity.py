@@ -14,7 +14,7 @@ from typing import Any
 
 from sidecar.commands import reports, up
 from sidecar.commands.run import run
-from sidecar.common import strict_json
+from sidecar.common import atomic, strict_json
 from sidecar.common.console import Console
 from sidecar.common.errors import KitError, SettingError
 from sidecar.common.text import aligned
@@ -173,7 +173,8 @@ def _write_files(settings: Settings, own: Settings) -> None:
         "most_users": settings.most_users,
         "step_seconds": settings.step_seconds,
     }
-    (own.locustfiles_dir / "parameters.json").write_text(strict_json.dumps(parameters), encoding="utf-8")
+    path = own.locustfiles_dir / "parameters.json"
+    atomic.write_text(path, strict_json.dumps(parameters), atomic.READ_BY_CONTAINERS)
 
 
 def _tell(settings: Settings, own: Settings, environ: Mapping[str, str], console: Console) -> int:

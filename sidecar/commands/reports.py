@@ -124,7 +124,7 @@ def save(folder: Path, document: Mapping[str, Any], files: Iterable[tuple[str, b
     """Write a run's files, and return their names. report.json comes last, so a folder without it is incomplete."""
     written = []
     for name, content in files:
-        (folder / name).write_bytes(content)
+        atomic.write_bytes(folder / name, content)
         written.append(name)
     atomic.write_text(folder / FILE, strict_json.dumps(document, indent=1) + "\n")
     return [*written, FILE]

@@ -56,7 +56,8 @@ def up_or_set_up(settings: Settings, environ: Mapping[str, str], console: Consol
         print(f"kit up: {error.what}.")
         if input("Run `make setup` now? [y/N] ").strip().lower() not in ("y", "yes"):
             raise
-        code = subprocess.run([str(settings.root / "scripts" / "setup")], check=False).returncode
+        # With the usual umask, because packages that it installs are for all users.
+        code = subprocess.run([str(settings.root / "scripts" / "setup")], check=False, umask=0o022).returncode
         if code:
             return code
         up(settings, environ, console)

@@ -41,11 +41,11 @@ class KitError(Exception):
         super().__init__(self.line())
 
     def line(self) -> str:
-        """Return the whole error as one line of plain text, without the user and password of a URL."""
+        """Return the error as plain text, mostly one line, without the user and password of a URL."""
         place = f" ({self.where})" if self.where else ""
         wanted = f"; expected: {self.wanted}" if self.wanted else ""
         fix = f" → {self.fix}" if self.fix else ""
-        return harmless(without_user_info(f"{self.what}{place}{wanted}{fix}"))
+        return harmless(without_user_info(f"{self.what}{place}{wanted}{fix}"), keep="\n")
 
 
 def why_unreachable(error: BaseException, no_answer: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from sidecar.common import strict_json
+from sidecar.common import atomic, strict_json
 from sidecar.common.errors import KitError
 from sidecar.common.redaction import SHORTEST_KNOWN, Redactor, rules
 from sidecar.diagnose.evidence import ContainerFacts, Evidence
@@ -147,10 +146,11 @@ def write(path: Path, evidence: Evidence, texts: Mapping[str, str]) -> None:
     """
     name = path.name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz") or "diagnosis"
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
             for member, text in _members(evidence, texts):
                 _add(archive, f"{name}/{member}", text, evidence)
+        atomic.write_bytes(path, packed.getvalue())
     except OSError as error:
         raise KitError(f"cannot write the bundle: {error.strerror or error}", where=str(path)) from None
 

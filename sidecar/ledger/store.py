@@ -112,7 +112,7 @@ def _locked(folder: Path, patience: float) -> int:
     until = time.monotonic() + patience
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LedgerError(f"it cannot be opened: {error.strerror}", where=str(folder)) from error
     while True:

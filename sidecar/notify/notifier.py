@@ -20,12 +20,12 @@ from sidecar.common.backoff import Backoff
 from sidecar.common.repeated import Repeated
 from sidecar.model.incident import Incident
 from sidecar.notify.policy import AlertPolicy, Message
+from sidecar.settings import FILES
 from sidecar.settings.monitor import WatchSettings
 
 _log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
-_SECRETS = ("ALERT_URLS", "LOCUST_WEB_PASSWORD", "WEB_PASSWORD")
 # Apprise gives a receiver 4 s to connect and 4 s between two bytes of its answer. Loading Apprise takes 1 s of CPU
 # time, which can take many seconds on a machine under load.
 TIMEOUT_SECONDS = 45.0
@@ -45,7 +45,7 @@ class MessageSender:
     """
 
     def __init__(self, environ: Mapping[str, str], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._environ = {name: value for name, value in environ.items() if name not in _SECRETS}
+        self._environ = {name: value for name, value in environ.items() if name not in FILES.values()}
         self._timeout_seconds = timeout_seconds
         self._lock = Lock()
         self._process: subprocess.Popen[str] | None = None

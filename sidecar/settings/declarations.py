@@ -492,6 +492,8 @@ class WatchingSettings(Section):
         Kind("name=http://host/path", addresses.named_urls),
         "More URLs to check, separated by spaces. They must be reachable from inside the stack.",
         "One request each.",
+        lasting=False,
+        secret=True,
     )
     ledger_days: int = setting(
         "LEDGER_DAYS=30",
@@ -688,6 +690,8 @@ class PushingSettings(Section):
         Kind("URL", addresses.push_url),
         "URL to which the master sends failed requests as JSON, in batches. Empty: nothing is sent.",
         "One request for up to 500 rows, or every 2 s while requests fail.",
+        lasting=False,
+        secret=True,
     )
     push_key: str = setting(
         "PUSH_KEY=",

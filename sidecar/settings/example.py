@@ -37,9 +37,11 @@ def render() -> str:
 def _entry(setting: Setting) -> str:
     short = f" Short name: {', '.join(setting.aliases)}." if setting.aliases else ""
     from_environment = "" if setting.in_environment else " Not read from the environment."
+    file = [f"Or {setting.name}_FILE=PATH: a file that contains the value."] if setting.secret else []
     lines = [
         *textwrap.wrap(setting.help, _WIDTH),
         f"Value: {setting.unit}.{short}{from_environment}",
+        *file,
         *textwrap.wrap(f"Cost: {setting.cost}" if setting.cost else "", _WIDTH),
     ]
     return "\n" + "".join(f"# {line}\n" for line in lines) + f"#{setting.name}={setting.default}\n"

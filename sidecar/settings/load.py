@@ -15,12 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sidecar.common import user_file
 from sidecar.common.errors import SettingError
 from sidecar.settings import addresses, dotenv, locust_options, parse
 from sidecar.settings.model import (
     ALIASES,
     COMMAND_LINE,
     ENVIRONMENT,
+    FILES,
     MAKE_COMMAND_LINE,
     OUTER_MAKE,
     REMEMBERED,
@@ -74,6 +76,7 @@ def load(
     for entry in entries:
         _refuse_typo(entry.name, f".env line {entry.line}")
     given = _gather(args, environ, entries, remembered or {})
+    _read_secrets(given, root)
     folder = _absolute(root, _value("LOCUSTFILES_DIR", given))
     unasked = locust_options.read(root, folder, environ, lenient=True)
     for name, text, source in locust_options.defaults(unasked):
@@ -131,15 +134,41 @@ def _gather(
     kept = [(name, raw, REMEMBERED) for name, raw in remembered.items()]
     inherited = [  # aliases are not read here: other programs use TIME and RATE, too
         (name, environ[name], ENVIRONMENT)
-        for name, setting in SETTINGS.items()
-        if name in environ and setting.in_environment
+        for name in (*SETTINGS, *FILES)
+        if name in environ and SETTINGS[FILES.get(name, name)].in_environment
     ]
     given: dict[str, Given] = {}
     for name, raw, source in (*in_file, *kept, *inherited, *made, *typed):
         full_name, text = ALIASES.get(name, name), raw.strip()
-        if full_name in SETTINGS and (text or source in (COMMAND_LINE, MAKE_COMMAND_LINE)):
+        if (full_name in SETTINGS or full_name in FILES) and (text or source in (COMMAND_LINE, MAKE_COMMAND_LINE)):
             given[full_name] = Given(text, source)
     return given
+
+
+def _read_secrets(given: dict[str, Given], root: Path) -> None:
+    """Replace each NAME_FILE by NAME with the content of the file. A NAME emptied on the command line stays empty.
+
+    Raises:
+        SettingError: NAME is set, too, or the file is empty or cannot be read. The message never quotes the file.
+
+    """
+    for file_name, name in FILES.items():
+        entry, other = given.pop(file_name, None), given.get(name)
+        if entry is None or not entry.raw or (other and not other.raw):
+            continue
+        if other:
+            both = f"{name}: {other.source}; {file_name}: {entry.source}"
+            raise SettingError(f"{name} and {file_name} are both set", wanted="one of them", where=both)
+        try:
+            text = user_file.read(root / Path(entry.raw).expanduser(), file_name).rstrip("\n")
+        except OSError as error:
+            what = f"{file_name} is {entry.raw!r}; the file cannot be read: {error.strerror or error}"
+            raise SettingError(what, where=entry.source) from None
+        if not text:
+            raise SettingError(
+                f"{file_name} is {entry.raw!r}; the file is empty", wanted=f"a file with {name}", where=entry.source
+            )
+        given[name] = Given(text, entry.source)
 
 
 def _made(environ: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -157,11 +186,11 @@ def _other_words(args: Iterable[str], environ: Mapping[str, str]) -> dict[str, G
     source = MAKE_COMMAND_LINE if environ.get("MAKELEVEL", "") in ("", "0", "1") else OUTER_MAKE
     words = {name: Given(raw, source) for name, raw in _made(environ) if name not in _NO_ARGUMENTS}
     words |= {name: Given(raw, COMMAND_LINE) for name, raw in command_line(args).items()}
-    return {name: given for name, given in words.items() if name not in SETTINGS and name not in ALIASES}
+    return {name: given for name, given in words.items() if name not in (*SETTINGS, *ALIASES, *FILES)}
 
 
 def _refuse_typo(name: str, source: str) -> None:
-    known = (*SETTINGS, *ALIASES)
+    known = (*SETTINGS, *ALIASES, *FILES)
     if name not in known and (meant := nearest(name, known)):
         raise SettingError(
             f"{name} is not a setting, but one typo away from {meant}", where=source, fix=f"write {meant}"

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from sidecar.common import atomic
 from sidecar.common.errors import KitError, StackError
 from sidecar.common.visible_text import harmless
-from sidecar.settings import SETTINGS, Settings
+from sidecar.settings import FILES, SETTINGS, Settings
 from sidecar.stack import limits, secrets
 from sidecar.stack.docker_command import installed, last_words
 
@@ -58,7 +58,7 @@ def environment(
 
     `master_url` is the master's web API for the monitor; "" means the default.
     """
-    ours = {*SETTINGS, "MAKEFLAGS"}
+    ours = {*SETTINGS, *FILES, "MAKEFLAGS"}
     inherited = {name: value for name, value in environ.items() if name not in ours}
     given = {
         setting.variable: _text(getattr(settings, name.lower()))
@@ -68,7 +68,6 @@ def environment(
     made = {
         "KIT_HOST": decided.host,
         "HEALTH_TARGET": _text(settings.health_target and not settings.target_network),
-        "HEALTH_URLS": " ".join(f"{name}={url}" for name, url in settings.health_urls),
         "KIT_MASTER_NETWORK": settings.target_network if settings.target_network_master else "",
         "KIT_ENV_FILE": str(env_file_path(settings)),
         "LABELS": " ".join(settings.labels),
@@ -117,7 +116,7 @@ def write_env_file(settings: Settings) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = render_env_file(settings.passthrough)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        atomic.write_text(path, text, mode=0o600)
+        atomic.write_text(path, text)
 
 
 def render_env_file(variables: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ def write(settings: Settings) -> None:
     """Write the secrets of this call to the containers' files. Remove the files of other secrets."""
     for name in names():
         path, value = path_of(settings, name), getattr(settings, name.lower())
-        text = value if isinstance(value, str) else "\n".join(value)
+        text = value if isinstance(value, str) else "\n".join(i if isinstance(i, str) else "=".join(i) for i in value)
         if not text:
             path.unlink(missing_ok=True)
         elif read(settings, name) != text:
@@ -80,4 +80,4 @@ def replace(path: Path, value: str) -> None:
     """Replace the file. A container that mounts the old file keeps reading the old one."""
     path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    atomic.write_text(path, value, mode=0o644)
+    atomic.write_text(path, value, mode=atomic.READ_BY_CONTAINERS)

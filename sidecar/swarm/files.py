@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from sidecar.common import atomic
 from sidecar.common.errors import SettingError
 from sidecar.common.text import some
 from sidecar.settings import Settings
@@ -43,7 +44,7 @@ def pack(settings: Settings, needed: Collection[Path]) -> tuple[Path, str, list[
     archived = settings.state_dir / "state" / f"{settings.project}.files.tar.gz"
     archived.parent.mkdir(parents=True, exist_ok=True)
     if not archived.exists() or archived.read_bytes() != body:
-        archived.write_bytes(body)
+        atomic.write_bytes(archived, body)
     return archived, mark, list(_left_out(files.ignored, [path.relative_to(folder).as_posix() for path in outside]))
 
 

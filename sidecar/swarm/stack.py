@@ -131,7 +131,7 @@ def _env_file(settings: Settings) -> Path:
                 f"{name} has more than one line", wanted="one line, because `docker stack` reads only one"
             )
     # Without quotes: unlike Compose, `docker stack` takes quotes as part of the value.
-    atomic.write_text(path, "".join(f"{name}={value}\n" for name, value in sorted(given.items())), mode=0o600)
+    atomic.write_text(path, "".join(f"{name}={value}\n" for name, value in sorted(given.items())))
     return path
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.settings import SETTINGS
+from sidecar.stack import secrets
 from tests.paths import ROOT
 
 LOCUST = ["locust-master", "locust-worker"]
@@ -203,7 +205,8 @@ def test_a_probe_is_rare_and_a_lost_master_shows_within_25_seconds(default: dict
 
 def test_secrets_reach_whom_they_are_for_alone_and_as_files() -> None:
     told = {"ALERT_URLS": "https://hunter2.example/", "LOCUST_WEB_PASSWORD": "hunter2", "PUSH_KEY": "hunter2"}
-    told |= dict.fromkeys(["WEB_PASSWORD"], "hunter2")
+    told |= {"WEB_PASSWORD": "hunter2", "PUSH_URL": "http://hunter2/", "HEALTH_URLS": "a=http://hunter2/"}
+    assert told.keys() == {name for name, setting in SETTINGS.items() if setting.secret and setting.to}
     services = config(**told, KIT_ALERT_URLS_FILE="/run/hook")
     assert "hunter2" not in json.dumps(services)
     holders = {
@@ -212,27 +215,24 @@ def test_secrets_reach_whom_they_are_for_alone_and_as_files() -> None:
         if it.get("secrets")
     }
     assert holders == {
-        "locust-master": ["push_key", "web_password"],
-        "monitor": ["alert_urls", "locust_web_password", "web_password"],
+        "locust-master": ["push_key", "push_url", "web_password"],
+        "monitor": ["alert_urls", "health_urls", "locust_web_password", "web_password"],
     }
     assert services["secrets"]["alert_urls"]["file"] == "/run/hook"
 
 
 def test_without_secrets_their_files_are_empty_and_always_there(default: dict[str, Any]) -> None:
-    files = {
-        name: default["secrets"][name]["file"]
-        for name in ("alert_urls", "locust_web_password", "push_key", "web_password")
-    }
-    assert set(files.values()) == {"/dev/null"}
+    files = {default["secrets"][name.lower()]["file"] for name in secrets.names()}
+    assert files == {"/dev/null"}
 
 
 def test_only_the_master_is_told_where_to_push(default: dict[str, Any]) -> None:
     told = {name: it["environment"] for name, it in default["services"].items() if "KIT_PUSH_URL" in str(it)}
     assert list(told) == ["locust-master"]
-    master = config(PUSH_URL="https://failures.example/v1", PUSH_SPOOL_MEGABYTES="8")["services"]["locust-master"]
+    master = config(PUSH_SPOOL_MEGABYTES="8")["services"]["locust-master"]
     found = {name: value for name, value in master["environment"].items() if name.startswith("KIT_PUSH")}
     assert found == {
-        "KIT_PUSH_URL": "https://failures.example/v1",
+        "KIT_PUSH_URL_FILE": "/run/secrets/push_url",
         "KIT_PUSH_KEY_FILE": "/run/secrets/push_key",
         "KIT_PUSH_SPOOL_MEGABYTES": "8",
         "KIT_PUSH_MARK": "",

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from sidecar.settings import SETTINGS as CATALOGUE
+from sidecar.stack import secrets
 from sidecar.swarm.stack import render
 from tests.compose.test_compose_file import OURS, config
 from tests.paths import ROOT
@@ -44,7 +46,6 @@ SETTINGS = {
     "REDACT": "x",
     "RETRIES": "2",
     "POOL_SIZE": "5",
-    "PUSH_URL": "http://push.example",
     "ALERT_KINDS": "oom_kill",
 }
 IMAGES = {f"KIT_IMAGE_{key}": key.lower() for key in ("LOCUST", "MONITOR", "DOCKER_PROXY", "MOCK_TARGET")}
@@ -121,6 +122,28 @@ def test_a_container_is_told_the_same(both: Both, service: str) -> None:
     assert set(theirs) - set(ours) == ONLY_STACK.get(service, set())
     for name in set(ours) & set(theirs):
         assert str(ours[name] or "") == str(theirs[name] or ""), name
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_each_secret_is_mounted_where_its_service_reads_it(both: Both, service: str) -> None:
+    for one in both:
+        texts = [str(value) for value in (one["services"][service].get("environment") or {}).values()]
+        read = {text.removeprefix("/run/secrets/") for text in texts if text.startswith("/run/secrets/")}
+        assert {mount["source"] for mount in one["services"][service].get("secrets") or ()} == read
+        assert read <= one["secrets"].keys()
+
+
+def test_every_secret_is_mounted_and_its_value_is_in_neither_model() -> None:
+    planted = {name: "Zq81" for name, setting in CATALOGUE.items() if setting.secret}
+    marks = {f"KIT_{name}_MARK": f"of-{name.lower()}" for name in secrets.names()}
+    with tempfile.NamedTemporaryFile() as env_file:
+        models = config(**planted), stack(**planted, **marks, KIT_ENV_FILE=env_file.name)
+    for one in models:
+        mounts = [mount for service in one["services"].values() for mount in service.get("secrets") or ()]
+        assert {name.lower() for name in secrets.names()} <= {mount["source"] for mount in mounts}
+        assert "Zq81" not in json.dumps(one)
+    for name in secrets.names():  # new content is a new secret of Swarm
+        assert models[1]["secrets"][name.lower()]["name"] == f"locust_{name.lower()}_of-{name.lower()}"
 
 
 @pytest.mark.parametrize("service", OURS)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from locust_kit import strict_json
+from locust_kit.disk import private
 from locust_kit.failures.records import Record, rfc3339
 from locust_kit.visible_text import csv_cell
 
@@ -37,11 +38,11 @@ COLUMNS = (
 
 def append(folder: Path, records: Sequence[Record]) -> None:
     """Append rows to both files. Raises OSError if the volume cannot be written."""
-    with (folder / ROWS).open("a", encoding="utf-8", errors="replace") as file:
+    with open(folder / ROWS, "a", encoding="utf-8", errors="replace", opener=private) as file:
         file.writelines(strict_json.dumps(record.document(), ensure_ascii=False) + "\n" for record in records)
     table = folder / TABLE
     is_new = not table.exists()
-    with table.open("a", encoding="utf-8", errors="replace", newline="") as file:
+    with open(table, "a", encoding="utf-8", errors="replace", newline="", opener=private) as file:
         writer = csv.writer(file)
         if is_new:
             writer.writerow(COLUMNS)

@@ -33,7 +33,7 @@ class PushSettings:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> PushSettings | None:
         """Read the settings from environment variables; None if push is off. Log the reason if a URL is set."""
-        url = environ.get("KIT_PUSH_URL", "")
+        url = environ.get("KIT_PUSH_URL") or _line(environ.get("KIT_PUSH_URL_FILE", ""))
         if not url:
             return None
         if not _is_valid(url):
@@ -41,8 +41,8 @@ class PushSettings:
                 "locust-kit: failures are not pushed: PUSH_URL must be an http(s) URL without user and password"
             )
             return None
-        key = _key(environ.get("KIT_PUSH_KEY_FILE", ""))
-        if key is None:
+        key = _line(environ.get("KIT_PUSH_KEY_FILE", ""))
+        if not _VISIBLE.fullmatch(key):
             logger.warning("locust-kit: failures are not pushed: PUSH_KEY is missing, or it is not valid in a header")
             return None
         megabytes = env.value(environ, "KIT_PUSH_SPOOL_MEGABYTES", env.whole, cls.spool_bytes // _MEGABYTE)
@@ -60,9 +60,9 @@ def _is_valid(url: str) -> bool:
     return is_http and "@" not in parts.netloc and bool(_VISIBLE.fullmatch(url))
 
 
-def _key(file: str) -> str | None:
+def _line(file: str) -> str:
+    """Return the text of a secret's file; "" if there is no file or it cannot be read."""
     try:
-        key = Path(file).read_text(encoding="utf-8").strip() if file else ""
+        return Path(file).read_text(encoding="utf-8").strip() if file else ""
     except (OSError, UnicodeDecodeError):
-        return None
-    return key if _VISIBLE.fullmatch(key) else None
+        return ""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from locust_kit.disk import replace_file
+from locust_kit.disk import make_folder, replace_file
 from locust_kit.failures.records import Record
 from locust_kit.push.batch import BatchId, Spooled, body, id_of
 
@@ -30,7 +30,7 @@ class Spool:
     def write(self, batch: BatchId, content: bytes, rows: int) -> Spooled:
         """Write a batch. Raises OSError if the volume cannot be written."""
         path = self._runs / batch.run_id / FOLDER / batch.file
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         replace_file(path, content)
         return Spooled(batch, path, rows, len(content))
 

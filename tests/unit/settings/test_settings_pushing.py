@@ -67,7 +67,9 @@ def test_the_key_reaches_compose_as_a_file_and_stands_in_no_text(tmp_path: Path)
     secrets.write(given)
     found = compose.environment(given, Decided(), {"PUSH_KEY": "hunter2"})
     assert "hunter2" not in repr(found) + repr(given) + repr(state.choices(given))
-    assert (found["PUSH_URL"], found["PUSH_SPOOL_MEGABYTES"]) == (URL, "64")
+    assert found["PUSH_SPOOL_MEGABYTES"] == "64"
+    assert "PUSH_URL" not in found
+    assert Path(found["KIT_PUSH_URL_FILE"]).read_text() == URL
     assert Path(found["KIT_PUSH_KEY_FILE"]).read_text() == "hunter2"
 
 
