@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -154,7 +155,7 @@ def test_the_pinned_base_stays_the_same_when_the_registry_changes_its_tag(regist
 
 
 def test_a_registry_that_serves_another_image_for_the_digest_is_refused(registry: Registry, checkout: Path) -> None:
-    first = registry.publish("first")
+    first = registry.publish(f"first, {uuid.uuid4()}")  # the engine pulls no digest that it has
     registry.publish("second")
     registry.stored[first] = registry.stored[TAG]
     compose = checkout / "docker-compose.yml"

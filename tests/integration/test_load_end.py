@@ -74,7 +74,7 @@ def test_an_outage_of_the_last_seconds_is_said_and_fails_where_it_is_not_allowed
     for text in shop.files(report).values():
         assert f"all {report['figures']['failures']} failures came in the last" in text
     for words, exit_code, reason in (
-        (("FAIL_RATIO=60%", "THRESHOLDS=fail_ratio{last=3s}<1%"), 3, "fail_ratio{last=3s}<1%: "),
+        (("FAIL_RATIO=60%", "THRESHOLDS=fail_ratio{last=3s}<1%"), 3, "fail_ratio "),
         (("FAIL_RATIO=45%", "OUTAGE_RATIO=20%"), 1, "outage: "),
     ):
         _, judged = shop.told(*words)

@@ -81,7 +81,9 @@ def stalls(folder: Path, code: str) -> dict[str, Any]:
 def test_code_that_blocks_is_named_with_its_line(code: str, place: str, tmp_path: Path) -> None:
     found = stalls(tmp_path, code)
     (first, *_) = found["places"]
-    assert first["place"] == f"users.py:{LINE} {place}"
+    # Code that holds the interpreter lock is seen when it gives the lock back, on a busy machine a line later.
+    lines = (LINE, LINE + 1) if code.startswith("HELD") else (LINE,)
+    assert first["place"] in [f"users.py:{line} {place}" for line in lines]
     assert first["count"] <= found["blocked"]["count"]
     assert first["longest_ms"] >= 100
     assert found["worst"]["blocked"]["observed_seconds"] >= first["seconds"] > 0
