@@ -20,7 +20,7 @@ from sidecar.common.backoff import Backoff
 from sidecar.common.repeated import Repeated
 from sidecar.model.incident import Incident
 from sidecar.notify.policy import AlertPolicy, Message
-from sidecar.settings import FILES
+from sidecar.settings import SECRET_FILES
 from sidecar.settings.monitor import WatchSettings
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class MessageSender:
     """
 
     def __init__(self, environ: Mapping[str, str], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._environ = {name: value for name, value in environ.items() if name not in FILES.values()}
+        self._environ = {name: value for name, value in environ.items() if name not in SECRET_FILES.values()}
         self._timeout_seconds = timeout_seconds
         self._lock = Lock()
         self._process: subprocess.Popen[str] | None = None

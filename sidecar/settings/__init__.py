@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sidecar.settings.load import command_line, load, named_by_make, project_name
-from sidecar.settings.model import ALIASES, FILES, SECTIONS, SETTINGS, Given, Settings
+from sidecar.settings.model import ALIASES, SECRET_FILES, SECTIONS, SETTINGS, Given, Settings
 from sidecar.settings.setting import Destination, Setting
 
 __all__ = [
     "ALIASES",
-    "FILES",
+    "SECRET_FILES",
     "SECTIONS",
     "SETTINGS",
     "Destination",

@@ -22,10 +22,10 @@ from sidecar.settings.model import (
     ALIASES,
     COMMAND_LINE,
     ENVIRONMENT,
-    FILES,
     MAKE_COMMAND_LINE,
     OUTER_MAKE,
     REMEMBERED,
+    SECRET_FILES,
     SETTINGS,
     Given,
     Settings,
@@ -75,8 +75,7 @@ def load(
             _refuse_typo(name, given_word.source)
     for entry in entries:
         _refuse_typo(entry.name, f".env line {entry.line}")
-    given = _gather(args, environ, entries, remembered or {})
-    _read_secrets(given, root)
+    given = _with_secrets(_gather(args, environ, entries, remembered or {}), root)
     folder = _absolute(root, _value("LOCUSTFILES_DIR", given))
     unasked = locust_options.read(root, folder, environ, lenient=True)
     for name, text, source in locust_options.defaults(unasked):
@@ -134,25 +133,26 @@ def _gather(
     kept = [(name, raw, REMEMBERED) for name, raw in remembered.items()]
     inherited = [  # aliases are not read here: other programs use TIME and RATE, too
         (name, environ[name], ENVIRONMENT)
-        for name in (*SETTINGS, *FILES)
-        if name in environ and SETTINGS[FILES.get(name, name)].in_environment
+        for name in (*SETTINGS, *SECRET_FILES)
+        if name in environ and SETTINGS[SECRET_FILES.get(name, name)].in_environment
     ]
     given: dict[str, Given] = {}
     for name, raw, source in (*in_file, *kept, *inherited, *made, *typed):
         full_name, text = ALIASES.get(name, name), raw.strip()
-        if (full_name in SETTINGS or full_name in FILES) and (text or source in (COMMAND_LINE, MAKE_COMMAND_LINE)):
+        is_known = full_name in SETTINGS or full_name in SECRET_FILES
+        if is_known and (text or source in (COMMAND_LINE, MAKE_COMMAND_LINE)):
             given[full_name] = Given(text, source)
     return given
 
 
-def _read_secrets(given: dict[str, Given], root: Path) -> None:
-    """Replace each NAME_FILE by NAME with the content of the file. A NAME emptied on the command line stays empty.
+def _with_secrets(given: dict[str, Given], root: Path) -> dict[str, Given]:
+    """Replace each NAME_FILE by NAME with the content of the file, in place. A NAME that is emptied stays empty.
 
     Raises:
         SettingError: NAME is set, too, or the file is empty or cannot be read. The message never quotes the file.
 
     """
-    for file_name, name in FILES.items():
+    for file_name, name in SECRET_FILES.items():
         entry, other = given.pop(file_name, None), given.get(name)
         if entry is None or not entry.raw or (other and not other.raw):
             continue
@@ -169,6 +169,7 @@ def _read_secrets(given: dict[str, Given], root: Path) -> None:
                 f"{file_name} is {entry.raw!r}; the file is empty", wanted=f"a file with {name}", where=entry.source
             )
         given[name] = Given(text, entry.source)
+    return given
 
 
 def _made(environ: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -186,11 +187,11 @@ def _other_words(args: Iterable[str], environ: Mapping[str, str]) -> dict[str, G
     source = MAKE_COMMAND_LINE if environ.get("MAKELEVEL", "") in ("", "0", "1") else OUTER_MAKE
     words = {name: Given(raw, source) for name, raw in _made(environ) if name not in _NO_ARGUMENTS}
     words |= {name: Given(raw, COMMAND_LINE) for name, raw in command_line(args).items()}
-    return {name: given for name, given in words.items() if name not in (*SETTINGS, *ALIASES, *FILES)}
+    return {name: given for name, given in words.items() if name not in (*SETTINGS, *ALIASES, *SECRET_FILES)}
 
 
 def _refuse_typo(name: str, source: str) -> None:
-    known = (*SETTINGS, *ALIASES, *FILES)
+    known = (*SETTINGS, *ALIASES, *SECRET_FILES)
     if name not in known and (meant := nearest(name, known)):
         raise SettingError(
             f"{name} is not a setting, but one typo away from {meant}", where=source, fix=f"write {meant}"

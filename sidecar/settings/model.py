@@ -104,6 +104,6 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
     if issubclass(section, Section)
 }
 SETTINGS: dict[str, Setting] = {setting.name: setting for section in SECTIONS.values() for setting in section}
-FILES: dict[str, str] = {f"{name}_FILE": name for name, setting in SETTINGS.items() if setting.secret}
+SECRET_FILES: dict[str, str] = {f"{name}_FILE": name for name, setting in SETTINGS.items() if setting.secret}
 """NAME_FILE → NAME: each secret setting can be given as the path of a file that contains it."""
 ALIASES: dict[str, str] = {alias: setting.name for setting in SETTINGS.values() for alias in setting.aliases}

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from sidecar.common import atomic
 from sidecar.common.errors import KitError, StackError
 from sidecar.common.visible_text import harmless
-from sidecar.settings import FILES, SETTINGS, Settings
+from sidecar.settings import SECRET_FILES, SETTINGS, Settings
 from sidecar.stack import limits, secrets
 from sidecar.stack.docker_command import installed, last_words
 
@@ -58,7 +58,7 @@ def environment(
 
     `master_url` is the master's web API for the monitor; "" means the default.
     """
-    ours = {*SETTINGS, *FILES, "MAKEFLAGS"}
+    ours = {*SETTINGS, *SECRET_FILES, "MAKEFLAGS"}
     inherited = {name: value for name, value in environ.items() if name not in ours}
     given = {
         setting.variable: _text(getattr(settings, name.lower()))

@@ -3,10 +3,12 @@
 import json
 import os
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +29,12 @@ class UntilDone(LoadTestShape):
     def tick(self):
         return None if Path("/tmp/done").exists() else (20, 20)
 """
+
+
+def readable(folder: Path) -> None:
+    """Let containers read a folder of pytest, which only its user can enter."""
+    for path in takewhile(lambda path: path != Path(tempfile.gettempdir()), (folder, *folder.parents)):
+        path.chmod(0o755)
 
 
 def docker(*arguments: str, check: bool = True) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stacks import DOCKER_SECONDS, USERS_FILES, Stack, docker, until
+from tests.integration.stacks import DOCKER_SECONDS, USERS_FILES, Stack, docker, readable, until
 from tests.paths import ROOT
 
 KEY = "key-of-the-shop-which-nobody-reads"
@@ -23,8 +23,7 @@ DEFAULTS = {"tenant": "blue", "pace": 0.5, "shop_key": "***", "parts": ["front"]
 def shop(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder = tmp_path_factory.mktemp("asked") / "files"
     shutil.copytree(USERS_FILES / "asked", folder)
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)
+    readable(folder)
     (folder / "locustfile.py").rename(folder / "tenants.py")
     stack.up("MOCK=1", "WORKERS=2", f"LOCUSTFILES_DIR={folder}", "LOCUSTFILE=tenants.py")
     return stack

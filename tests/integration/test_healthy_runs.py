@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stacks import USERS_FILES, Stack
+from tests.integration.stacks import USERS_FILES, Stack, readable
 
 pytestmark = pytest.mark.long
 
@@ -50,8 +50,7 @@ SHAPES = {
 @pytest.fixture(scope="module")
 def healthy(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder = tmp_path_factory.mktemp("locustfiles")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)  # pytest's folders are its user's own
+    readable(folder)
     shutil.copy(USERS_FILES / "healthy" / "locustfile.py", folder)
     stack.settings |= {"LOCUSTFILES_DIR": str(folder), "MOCK": "1", "NOFILE": "1024"}
     stack.up("WORKERS=2")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.stacks import USERS_FILES, Stack
+from tests.integration.stacks import USERS_FILES, Stack, readable
 
 pytestmark = pytest.mark.long
 
@@ -42,8 +42,7 @@ def acting(text: str) -> set[str]:
 def test_no_name_acts_on_a_terminal_or_in_a_report(stack: Stack, tmp_path: Path) -> None:
     users = tmp_path / "users"
     shutil.copytree(USERS_FILES / "names", users)
-    for path in (users, *users.parents[:3]):
-        path.chmod(0o755)  # pytest's folders are its user's own
+    readable(users)
     stack.settings |= {"LOCUSTFILES_DIR": str(users), "MOCK": "1", "WORKERS": "1"}
     stack.up()
     run = on_a_terminal(stack, "run", "USERS=2", "SPAWN_RATE=2", "RUN_TIME=8s")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stacks import Stack, docker
+from tests.integration.stacks import Stack, docker, readable
 from tests.paths import ROOT
 
 EXAMPLES = ROOT / "tests/process/locust_examples/files"
@@ -36,8 +36,7 @@ RIGHT = {
 @pytest.fixture(scope="module")
 def examples(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder = tmp_path_factory.mktemp("locust")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)  # pytest's folders are its user's own
+    readable(folder)
     for name in (*RIGHT, "testdata_from_csv.csv"):
         shutil.copy(EXAMPLES / name, folder)
     (folder / ".env").write_text(f"API_HOST={MOCK}\n")

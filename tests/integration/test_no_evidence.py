@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stacks import USERS_FILES, Stack, docker, get_json, until
+from tests.integration.stacks import USERS_FILES, Stack, docker, get_json, readable, until
 
 SIZE = "24m"
 OWNER = "uid=10001,gid=10001,mode=0755"
@@ -82,8 +82,7 @@ class Small:
 @pytest.fixture(scope="module")
 def small(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
     folder = tmp_path_factory.mktemp("locustfiles")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)  # pytest's folders are its user's own
+    readable(folder)
     shutil.copy(USERS_FILES / "ending" / "locustfile.py", folder)
     project = stack.project
     labels = (f"com.docker.compose.project={project}", "com.docker.compose.volume=")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stacks import USERS_FILES, Stack, docker, get_json, until
+from tests.integration.stacks import USERS_FILES, Stack, docker, get_json, readable, until
 from tests.paths import ROOT
 
 CUT_OFF = 6  # users: each may be within a request as the run ends
@@ -49,8 +49,7 @@ class OddStack:
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack, self.folder = stack, folder
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(0o755)  # pytest's folders are its user's own
+        readable(folder)
         shutil.copy(USERS_FILES / "odd_clients" / "locustfile.py", folder)
         self.be()
         stack.settings |= {"LOCUSTFILES_DIR": str(folder), "MOCK": "1"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.stacks import USERS_FILES, Stack, log_of, until
+from tests.integration.stacks import USERS_FILES, Stack, log_of, readable, until
 
 pytestmark = pytest.mark.long
 
@@ -44,8 +44,7 @@ def texts(folder: Path) -> dict[str, str]:
 def test_no_output_of_a_run_shows_a_secret(stack: Stack, tmp_path: Path) -> None:
     users = tmp_path / "users"
     shutil.copytree(USERS_FILES / "secrets", users)
-    for path in (users, *users.parents[:3]):
-        path.chmod(0o755)  # pytest's folders are its user's own
+    readable(users)
     stack.settings |= {"LOCUSTFILES_DIR": str(users), "MOCK": "1", "WORKERS": "1"}
     up = stack.up()
     with_user = "HOST=http://ann:host-Zq81xY@mock-target:8080"

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.integration.stacks import USERS_FILES, Stack, until
+from tests.integration.stacks import USERS_FILES, Stack, readable, until
 
 RUN_SECONDS = 12
 
@@ -20,8 +20,7 @@ class Judged:
     def __init__(self, stack: Stack, folder: Path, users: str = "verdict") -> None:
         self.stack = stack
         self.folder = folder
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(0o755)  # pytest's folders are its user's own
+        readable(folder)
         shutil.copy(USERS_FILES / users / "locustfile.py", folder)
         self.be()
         stack.settings |= {

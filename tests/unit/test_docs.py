@@ -23,7 +23,7 @@ from sidecar.model.snapshot import Locust, Snapshot
 from sidecar.monitor.board import Board
 from sidecar.report.runs.reports import Reports
 from sidecar.serve.app import make_app
-from sidecar.settings import ALIASES, FILES, SETTINGS
+from sidecar.settings import ALIASES, SECRET_FILES, SETTINGS
 from sidecar.views.metrics import container_families, locust_families, own_families
 from tests.fakes.asking import ask
 from tests.paths import ROOT
@@ -123,7 +123,7 @@ def test_every_setting_that_is_mentioned_exists(path: Path) -> None:
     text = path.read_text()
     named = set(re.findall(r"`([A-Z][A-Z_]+)`", text)) | set(re.findall(r"\b([A-Z][A-Z_]+)=", text))
     passed_through = {name for name in named if name.startswith(("LOCUST_", "GITHUB_", "OTEL_"))}
-    assert named - passed_through <= {*SETTINGS, *ALIASES, *FILES, *OF_ONE_VERB}
+    assert named - passed_through <= {*SETTINGS, *ALIASES, *SECRET_FILES, *OF_ONE_VERB}
 
 
 @pytest.mark.parametrize("path", [*PAGES, *HISTORY], ids=lambda path: path.name)

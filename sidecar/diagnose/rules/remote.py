@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+from sidecar.common.text import some
 from sidecar.common.units import plural
 from sidecar.diagnose.evidence import ContainerFacts, Probe
 from sidecar.diagnose.rule import FoundCause, Outcome, Rule, cannot_tell, without_engine
@@ -89,7 +90,7 @@ def _refused(stack: Stack, why: str) -> tuple[str, ...]:
 
 def _not_in_list(stack: Stack, refused: tuple[str, ...]) -> FoundCause:
     gate, allow = _gate(stack), stack.evidence.config.remote_allow
-    shown, addresses = _shown(refused)
+    shown, addresses = refused[:_MOST_ADDRESSES], some(refused, _MOST_ADDRESSES)
     own = {gateway for network in stack.evidence.networks for gateway in network.gateways}
     evidence = (
         stack.observed(f"log of {gate.name if gate else 'the gate'}", f"refused {addresses}", ", ".join(allow)),
@@ -101,17 +102,11 @@ def _not_in_list(stack: Stack, refused: tuple[str, ...]) -> FoundCause:
 
 def _crowded(stack: Stack, refused: tuple[str, ...]) -> FoundCause:
     most, gate = stack.evidence.config.remote_workers_per_address, _gate(stack)
-    shown, addresses = _shown(refused)
+    shown, addresses = refused[:_MOST_ADDRESSES], some(refused, _MOST_ADDRESSES)
     seen = f"refused connections of {addresses} beyond {most} at the same time"
     evidence = (stack.observed(f"log of {gate.name if gate else 'the gate'}", seen, "one connection for each worker"),)
     up, values = {"REMOTE_WORKERS_PER_ADDRESS": f"{2 * most}"}, {"addresses": addresses, "why": "too many connections"}
     return FoundCause("remote-worker-refused", evidence, shown, values, "crowded", up=up, severity=Severity.WARN)
-
-
-def _shown(addresses: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """Return the addresses to name, and a text that counts the others."""
-    shown, more = addresses[:_MOST_ADDRESSES], len(addresses) - _MOST_ADDRESSES
-    return shown, ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _open(stack: Stack, address: str) -> Iterator[FoundCause]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.common.errors import SettingError
-from sidecar.settings import FILES, SETTINGS, Settings, load, project_name
+from sidecar.settings import SECRET_FILES, SETTINGS, Settings, load, project_name
 from sidecar.stack import compose, secrets, state
 from sidecar.stack.compose import Decided
 
@@ -38,9 +38,9 @@ def from_file(root: Path, name: str, text: str) -> Settings:
 
 
 def test_every_secret_of_the_catalogue_has_a_file_and_a_sample_here() -> None:
-    assert {file: f"{name}_FILE" for file, name in FILES.items()} == {file: file for file in FILES}
-    assert set(FILES.values()) == {name for name, setting in SETTINGS.items() if setting.secret} == set(TEXTS)
-    assert not set(FILES) & set(SETTINGS)
+    assert {file: f"{name}_FILE" for file, name in SECRET_FILES.items()} == {file: file for file in SECRET_FILES}
+    assert set(SECRET_FILES.values()) == {name for name, setting in SETTINGS.items() if setting.secret} == set(TEXTS)
+    assert not set(SECRET_FILES) & set(SETTINGS)
 
 
 @EACH
